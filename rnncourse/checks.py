@@ -1,0 +1,113 @@
+"""Checks of arguments, shared by the NumPy and the PyTorch side.
+
+Every message names the argument, what was expected and what came. The functions look at shapes
+and names alone, so they need neither library.
+"""
+
+from collections.abc import Iterable, Sequence
+
+
+def check_shape(name: str, shape: Sequence[int], expected: Sequence[int | str]) -> None:
+    """Check the shape of an array.
+
+    Parameters
+    ----------
+    name
+        The argument's name, for the message.
+    shape
+        The shape that came.
+    expected
+        One entry an axis: a number that must match, or a letter that stands for any size of at
+        least one.
+
+    Raises
+    ------
+    ValueError
+        If the number of axes or the size of one of them is wrong.
+
+    Examples
+    --------
+    >>> check_shape("x", (5, 2, 3), ("T", "B", 3))
+    >>> check_shape("x", (5, 2, 3), ("T", "B", 4))
+    Traceback (most recent call last):
+        ...
+    ValueError: x: expected shape (T, B, 4), got (5, 2, 3)
+    """
+    shape = tuple(shape)
+    wanted = "(" + ", ".join(map(str, expected)) + ("," if len(expected) == 1 else "") + ")"
+    if len(shape) != len(expected):
+        raise ValueError(
+            f"{name}: expected {len(expected)} axes {wanted}, got {len(shape)} axes {shape}"
+        )
+    for size, want in zip(shape, expected, strict=True):
+        if isinstance(want, str) and size < 1:
+            raise ValueError(f"{name}: expected {want} of at least 1 in {wanted}, got {shape}")
+        if isinstance(want, int) and size != want:
+            raise ValueError(f"{name}: expected shape {wanted}, got {shape}")
+
+
+def check_dtype(name: str, got: object, expected: object) -> None:
+    """Check that an array has the number type of the weights.
+
+    Raises
+    ------
+    TypeError
+        If the two differ.
+    """
+    if got != expected:
+        raise TypeError(f"{name}: expected dtype {expected} as the weights have, got {got}")
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Check that a value is one of a few.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    choices = list(choices)
+    if value not in choices:
+        expected = " or ".join(map(repr, choices))
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+def check_at_least(name: str, value: int, least: int) -> None:
+    """Check a whole number against its lower bound.
+
+    Raises
+    ------
+    TypeError
+        If it is not a whole number.
+    ValueError
+        If it is too small.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: expected a whole number, got {type(value).__name__} {value!r}")
+    if value < least:
+        raise ValueError(f"{name}: expected at least {least}, got {value}")
+
+
+def check_lengths(lengths: Sequence[int], steps: int, batch: int) -> None:
+    """Check the true lengths of a padded batch.
+
+    Parameters
+    ----------
+    lengths
+        One whole number a sequence.
+    steps, batch
+        The batch's T and B.
+
+    Raises
+    ------
+    TypeError
+        If a length is not a whole number.
+    ValueError
+        If there is not one length a sequence, or one is below 1 or above T.
+    """
+    if len(lengths) != batch:
+        raise ValueError(f"lengths: expected {batch} lengths, one a sequence, got {len(lengths)}")
+    for i, n in enumerate(lengths):
+        check_at_least(f"lengths[{i}]", n, 1)
+        if n > steps:
+            raise ValueError(f"lengths[{i}]: expected at most T = {steps}, got {n}")

@@ -1,0 +1,115 @@
+"""Compare a gradient derived by hand with one measured by central differences."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+
+def relative_error(a: Array, b: Array) -> float:
+    """Return the largest difference of two arrays over the largest entry of either.
+
+    Parameters
+    ----------
+    a, b
+        Arrays of one shape.
+
+    Returns
+    -------
+    error
+        0 if the arrays are equal, of order 1 if they have nothing in common. NaN if either
+        holds one.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> relative_error(np.array([1.0, 2.0]), np.array([1.0, 2.1])).__round__(3)
+    0.048
+    """
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape:
+        raise ValueError(f"b: expected shape {a.shape} as a has, got {b.shape}")
+    if a.size == 0:
+        return 0.0
+    scale = np.maximum(np.abs(a).max(), np.abs(b).max())
+    return float(np.abs(a - b).max() / scale) if scale != 0 else 0.0
+
+
+def numerical_gradient(f: Callable[[], float], a: Array, eps: float = 1e-5) -> Array:
+    """Measure the gradient of ``f`` by the entries of ``a`` with central differences.
+
+    Each entry is nudged up and down by ``eps`` in place and then restored, so ``f`` must read
+    ``a`` itself. The error is of order ``eps**2``, which is why this beats a one-sided
+    difference.
+
+    Parameters
+    ----------
+    f
+        Takes nothing, returns the loss.
+    a
+        What ``f`` depends on: float64, for in float32 rounding drowns the difference.
+    eps
+        Size of the nudge.
+
+    Returns
+    -------
+    gradient
+        Of the shape of ``a``.
+
+    Raises
+    ------
+    TypeError
+        If ``a`` is not float64.
+    """
+    if a.dtype != np.float64:
+        raise TypeError(f"a: expected dtype float64, got {a.dtype}")
+    gradient = np.empty_like(a)
+    for i in np.ndindex(a.shape):
+        kept = a[i]
+        a[i] = kept + eps
+        above = f()
+        a[i] = kept - eps
+        below = f()
+        a[i] = kept
+        gradient[i] = (above - below) / (2 * eps)
+    return gradient
+
+
+def check_gradients(
+    f: Callable[[], float],
+    values: Mapping[str, Array],
+    grads: Mapping[str, Array],
+    eps: float = 1e-5,
+) -> dict[str, float]:
+    """Return the relative error of each gradient against central differences.
+
+    Parameters
+    ----------
+    f
+        Takes nothing, returns the loss; reads the arrays in ``values``.
+    values, grads
+        Arrays and the gradients to be checked, by the same names.
+    eps
+        Size of the nudge.
+
+    Returns
+    -------
+    errors
+        One :func:`relative_error` a name. Below 1e-7 is right; above 1e-4 is a bug.
+
+    Examples
+    --------
+    >>> w = np.array([3.0])
+    >>> check_gradients(lambda: float(w[0] ** 2), {"w": w}, {"w": 2 * w})["w"] < 1e-9
+    True
+    """
+    return {
+        name: relative_error(grads[name], numerical_gradient(f, a, eps))
+        for name, a in values.items()
+    }
