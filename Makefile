@@ -1,0 +1,88 @@
+# The few commands a person types. `make` alone lists them.
+
+VENV ?= .venv
+PYTHON ?= python3 python3.13 python3.12 python3.11 python
+JOBS ?= 2
+BIN = $(VENV)/bin
+
+# From nothing each time: it takes seconds, and Sphinx repeats no warning of a page it did not read.
+BUILD_SITE = rm -rf _build/html _build/.doctrees && \
+	$(BIN)/jupyter-book build . -W --keep-going --quiet || { echo \
+	"Correct what each WARNING names, in the source (.md) of that page. In a notebook, \
+	line 90004 is line 4 of cell 9; run 'make notebooks' after it."; exit 1; }
+STEPS = style types site check
+
+.PHONY: help book serve notebooks test $(STEPS) format hooks bench lock clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' \
+		| awk -F'|' '{ printf "  %-16s %s\n", $$1, $$2 }'
+
+book: $(VENV)/book.stamp ## build the site into _build/html
+	@$(BUILD_SITE)
+	@echo "The site is built. Open it in a browser: file://$(CURDIR)/_build/html/index.html"
+
+serve: $(VENV)/book.stamp ## open the site and rebuild it when a file changes
+	$(BIN)/jupyter-book config sphinx .
+	PYTHONPATH=book/_ext $(BIN)/sphinx-autobuild . _build/serve --open-browser --port 0 \
+		--re-ignore '/(\.[^/]+|_build|[^/]+\.egg-info|__pycache__)(/|$$)'
+
+notebooks: $(VENV)/test.stamp ## run the notebooks that changed and write their twins (ALL=1: run all; ONLY=03: one)
+	@$(BIN)/python tools/notebooks.py run $(if $(ALL),--all) $(ONLY)
+
+test: $(VENV)/test.stamp ## test everything: style, types, site, package, notebooks, links, browser
+	@failed=; for step in $(STEPS); do \
+		echo "== make $$step"; \
+		$(MAKE) --no-print-directory $$step || failed="$$failed $$step"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "make test: failed in:$$failed (see above)"; exit 1; fi
+
+style: $(VENV)/test.stamp ## check the style of the code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check . || { echo "Run 'make format'."; exit 1; }
+
+types: $(VENV)/test.stamp ## check the types
+	$(BIN)/mypy
+
+site: $(VENV)/test.stamp ## build the site; a warning is an error
+	@$(BUILD_SITE)
+
+check: $(VENV)/test.stamp ## run pytest: package, doctests, notebooks, rules of the book, pages in a browser
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
+
+format: $(VENV)/test.stamp ## put the code into the common form
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+hooks: $(VENV)/test.stamp ## check style and twins before each commit
+	$(BIN)/pre-commit install
+
+bench: $(VENV)/test.stamp ## measure the layers against torch.nn
+	$(BIN)/python -m rnncourse.bench
+
+lock: $(VENV)/test.stamp ## bring constraints.txt in line with pyproject.toml (UPGRADE="numpy torch": with newer ones)
+	$(BIN)/pip install --quiet uv
+	cp constraints.txt constraints.new
+	$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --no-header --no-annotate --quiet \
+		$(addprefix --upgrade-package ,$(UPGRADE)) --output-file constraints.new pyproject.toml
+	grep -vE '^(nvidia|cuda|triton)' constraints.new > constraints.txt # PyTorch itself pins these
+	rm constraints.new
+
+clean: ## remove what was built (not .venv)
+	rm -rf _build conf.py .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A stamp is older than the lists of requirements when these changed: pip then installs again.
+$(VENV)/%.stamp: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing the requirements of '$*' into $(VENV). The first time this takes minutes."
+	@$(BIN)/pip install --quiet -c constraints.txt -e ".[$*]"
+	@touch $@ $(if $(filter test,$*),$(VENV)/book.stamp) # 'test' contains 'book'
+
+$(BIN)/pip:
+	@for python in $(PYTHON); do \
+		$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || continue; \
+		$$python -c 'import ensurepip, venv' 2>/dev/null || { \
+			echo "$$python lacks the module venv. On Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }; \
+		exec $$python -m venv $(VENV); \
+	done; \
+	echo "Python 3.11, 3.12 or 3.13 is needed, and none was found among: $(PYTHON)."; \
+	echo "If it is elsewhere, name it: make book PYTHON=/path/to/python3"; exit 1

@@ -1,0 +1,1 @@
+"""Support package of the course on recurrent neural networks."""

@@ -1,0 +1,286 @@
+"""Text: the Python manual, vocabularies, and batches for a language model."""
+
+import itertools
+import math
+import re
+from collections.abc import Iterable, Sequence
+from pydoc_data.topics import topics
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rnncourse.checks import check_at_least
+
+Ids = NDArray[np.int64]
+
+UNKNOWN = "<unk>"
+
+
+def python_manual(seed: int = 0) -> str:
+    """Return the language manual that ships inside Python, as one English text.
+
+    It is what ``help("while")`` reads, and needs no download. The topics repeat each other:
+    *Compound statements* holds all of *The "while" statement*. A model tested on what it has
+    trained on looks better than it is, so of paragraphs that have the same words only the first
+    one stays. That removes about a fifth: in Python 3.11, 465 thousand characters become 370
+    thousand. The manual grows with each version of Python, so figures measured on it differ a
+    little between versions.
+
+    Parameters
+    ----------
+    seed
+        Of the order of the sections. The manual goes by subject; shuffled sections make the
+        beginning and the end of the text resemble each other. Paragraphs keep their order inside
+        a section.
+
+    Returns
+    -------
+    text
+        Paragraphs with one empty line between them.
+
+    Examples
+    --------
+    >>> text = python_manual()
+    >>> 300_000 < len(text) < 600_000
+    True
+    """
+    check_at_least("seed", seed, 0)
+    sections: list[list[str]] = []
+    seen = set()
+    for name in sorted(topics):
+        sections.append([])
+        for paragraph in re.split(r"\n\s*\n", topics[name].strip()):
+            words = " ".join(re.findall(r"\w+", paragraph)).lower()
+            if words in seen:
+                continue
+            seen.add(words)
+            if _is_heading(paragraph):
+                sections.append([])
+            sections[-1].append(paragraph.strip("\n"))
+    texts = ["\n\n".join(section) for section in sections if section]
+    order = np.random.default_rng(seed).permutation(len(texts))
+    return "\n\n".join(texts[i] for i in order) + "\n"
+
+
+def _is_heading(paragraph: str) -> bool:
+    """Tell whether a paragraph is one line with a line of equal signs or the like below it."""
+    return re.fullmatch(r".+\n([*=\-~^\"])\1+", paragraph.strip("\n")) is not None
+
+
+def split_text(text: str, fractions: Sequence[float] = (0.8, 0.1, 0.1)) -> list[str]:
+    r"""Cut a text into consecutive spans, for training, validation and test.
+
+    Each cut falls on the first border between paragraphs at or after its place, so no sentence
+    is torn apart. Joined, the spans are the text again.
+
+    Parameters
+    ----------
+    text
+        Paragraphs with an empty line between them.
+    fractions
+        The share of each span. They add up to 1.
+
+    Returns
+    -------
+    spans
+        One text a fraction.
+
+    Raises
+    ------
+    ValueError
+        If a fraction is not positive, they do not add up to 1, or the text has too few
+        paragraphs for every span to get one.
+
+    Examples
+    --------
+    >>> split_text("one\n\ntwo\n\nthree\n\nfour", (0.5, 0.5))
+    ['one\n\ntwo\n\n', 'three\n\nfour']
+    """
+    if not fractions or min(fractions) <= 0 or not math.isclose(sum(fractions), 1):
+        raise ValueError(
+            f"fractions: expected positive numbers that add up to 1, got {tuple(fractions)}"
+        )
+    cuts = [0]
+    for share in np.cumsum(fractions)[:-1]:
+        border = text.find("\n\n", max(0, int(share * len(text)) - 2))
+        cuts.append(len(text) if border < 0 else border + 2)
+    cuts.append(len(text))
+    spans = [text[a:b] for a, b in itertools.pairwise(cuts)]
+    if not all(spans):
+        raise ValueError(
+            f"text: expected paragraphs enough for {len(spans)} spans that are not empty, "
+            f"got {len(text)} characters cut at {cuts[1:-1]}"
+        )
+    return spans
+
+
+class Vocabulary:
+    """The tokens that a model knows, numbered from 0; special tokens come first.
+
+    Build it from the training text alone: what only the test text holds is unknown, as it will
+    be for any text of the future.
+
+    Parameters
+    ----------
+    tokens
+        Characters or words, each once.
+    specials
+        Tokens that stand for something else than themselves. With ``"<unk>"`` among them an
+        unknown token is encoded as that; without, it is an error.
+
+    Raises
+    ------
+    ValueError
+        If a token comes twice.
+
+    Examples
+    --------
+    >>> vocabulary = Vocabulary.from_text("banana")
+    >>> vocabulary.tokens
+    ('<unk>', 'a', 'b', 'n')
+    >>> vocabulary.encode("band")
+    array([2, 1, 3, 0])
+    >>> vocabulary.decode([2, 1, 3])
+    'ban'
+    """
+
+    def __init__(self, tokens: Iterable[str], specials: Sequence[str] = (UNKNOWN,)) -> None:
+        if isinstance(specials, str):
+            raise TypeError(f"specials: expected a sequence of tokens, got the string {specials!r}")
+        self.specials = tuple(specials)
+        self.tokens = (*self.specials, *tokens)
+        self._ids = {token: i for i, token in enumerate(self.tokens)}
+        if len(self._ids) < len(self.tokens):
+            twice = next(t for i, t in enumerate(self.tokens) if self._ids[t] != i)
+            raise ValueError(f"tokens: expected each token once, got {twice!r} twice")
+
+    @classmethod
+    def from_text(cls, text: Iterable[str], specials: Sequence[str] = (UNKNOWN,)) -> Self:
+        """Collect the different tokens of a text in sorted order.
+
+        Parameters
+        ----------
+        text
+            A string, taken as characters, or a list of words.
+        specials
+            As for the class.
+        """
+        return cls(sorted(set(text) - set(specials)), specials)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._ids
+
+    def __getitem__(self, token: str) -> int:
+        """Return the number of one token, for example of a special one."""
+        return int(self.encode([token])[0])
+
+    def encode(self, text: Iterable[str]) -> Ids:
+        """Turn tokens into their numbers.
+
+        Parameters
+        ----------
+        text
+            A string, taken as characters, or a list of words.
+
+        Returns
+        -------
+        ids
+            int64 ``(N,)``.
+
+        Raises
+        ------
+        ValueError
+            If a token is unknown and there is no ``"<unk>"``.
+        """
+        unknown = self._ids.get(UNKNOWN, -1)
+        tokens = list(text)
+        ids = np.array([self._ids.get(token, unknown) for token in tokens], np.int64)
+        if unknown < 0 and (ids < 0).any():
+            token = tokens[int(np.argmin(ids))]
+            raise ValueError(f"text: expected tokens of the vocabulary, got {token!r}")
+        return ids
+
+    def decode(self, ids: ArrayLike, separator: str = "") -> str:
+        """Turn numbers back into text.
+
+        Parameters
+        ----------
+        ids
+            Whole numbers ``(N,)``.
+        separator
+            What stands between two tokens: nothing for characters, ``" "`` for words.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``ids`` are not whole numbers, or one is outside the vocabulary.
+        """
+        ids = np.asarray(ids)
+        if ids.ndim != 1:
+            raise ValueError(f"ids: expected 1 axis (N,), got {ids.ndim} axes {ids.shape}")
+        if ids.size == 0:
+            return ""
+        if not np.issubdtype(ids.dtype, np.integer):
+            raise TypeError(f"ids: expected whole numbers, got dtype {ids.dtype}")
+        if ids.min() < 0 or ids.max() >= len(self):
+            raise ValueError(
+                f"ids: expected numbers from 0 to {len(self) - 1}, got {ids.min()} to {ids.max()}"
+            )
+        return separator.join(self.tokens[i] for i in ids)
+
+
+def stream_batches(ids: ArrayLike, batch_size: int, seq_len: int) -> list[tuple[Ids, Ids]]:
+    """Cut a long text into batches for truncated backpropagation through time.
+
+    The text becomes ``batch_size`` parallel streams, each a consecutive piece of it, and every
+    batch holds the next ``seq_len`` symbols of each stream. Row b of a batch goes on where row b
+    of the batch before it stopped, so the hidden state can be carried over. All batches have the
+    same shape; the symbols at the end that do not fill another one, fewer than
+    ``batch_size * seq_len + 1``, are dropped.
+
+    Parameters
+    ----------
+    ids
+        Whole numbers ``(N,)``.
+    batch_size, seq_len
+        B and T.
+
+    Returns
+    -------
+    batches
+        Pairs ``(x, y)``, both int64 ``(T, B)``: ``y`` is the symbol after each ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``ids`` is not a row of whole numbers, or too short for a single batch.
+
+    Examples
+    --------
+    >>> for x, y in stream_batches(np.arange(9), batch_size=2, seq_len=2):
+    ...     print(x.tolist(), y.tolist())
+    [[0, 4], [1, 5]] [[1, 5], [2, 6]]
+    [[2, 6], [3, 7]] [[3, 7], [4, 8]]
+    """
+    check_at_least("batch_size", batch_size, 1)
+    check_at_least("seq_len", seq_len, 1)
+    ids = np.asarray(ids)
+    if ids.ndim != 1:
+        raise ValueError(f"ids: expected 1 axis (N,), got {ids.ndim} axes {ids.shape}")
+    n_batches = (len(ids) - 1) // (batch_size * seq_len)
+    if n_batches < 1:
+        raise ValueError(
+            f"ids: expected at least batch_size * seq_len + 1 = {batch_size * seq_len + 1} "
+            f"symbols, got {len(ids)}"
+        )
+    if not np.issubdtype(ids.dtype, np.integer):
+        raise TypeError(f"ids: expected whole numbers, got dtype {ids.dtype}")
+    ids = ids.astype(np.int64)
+    used = n_batches * batch_size * seq_len
+    x = ids[:used].reshape(batch_size, n_batches, seq_len).transpose(1, 2, 0)
+    y = ids[1 : used + 1].reshape(batch_size, n_batches, seq_len).transpose(1, 2, 0)
+    return list(zip(np.ascontiguousarray(x), np.ascontiguousarray(y), strict=True))

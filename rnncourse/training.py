@@ -1,0 +1,308 @@
+"""One training loop for the whole course."""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+Model = TypeVar("Model", bound=nn.Module)
+Batch = TypeVar("Batch")
+Floats = NDArray[np.float64]
+
+
+class Scheduler(Protocol):
+    """What changes the learning rate, such as the classes of ``torch.optim.lr_scheduler``."""
+
+    def step(self) -> None:
+        """Learn that a training step is done."""
+
+
+@dataclass
+class History:
+    """What happened in training: one row a step.
+
+    Attributes
+    ----------
+    names
+        The P parameters.
+    rows
+        The loss, the seconds and the P gradient norms of each step.
+    """
+
+    names: list[str] = field(default_factory=list)
+    rows: list[tuple[float, ...]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def losses(self) -> Floats:
+        """Loss of each step, before its update, ``(steps,)``."""
+        return np.array([row[0] for row in self.rows])
+
+    @property
+    def seconds(self) -> Floats:
+        """Time that each step took, with fetching its batch, ``(steps,)``."""
+        return np.array([row[1] for row in self.rows])
+
+    @property
+    def parameter_norms(self) -> Floats:
+        """Norm of the gradient of each parameter, before clipping, ``(steps, P)``."""
+        return np.array([row[2:] for row in self.rows]).reshape(len(self), len(self.names))
+
+    @property
+    def grad_norms(self) -> Floats:
+        """Norm of all gradients together, before clipping, ``(steps,)``."""
+        return np.array([math.hypot(*row[2:]) for row in self.rows])
+
+
+class DivergenceError(RuntimeError):
+    """Training has stopped because the loss or a gradient is no longer a finite number.
+
+    Attributes
+    ----------
+    step
+        When, counted from 0. The last row of ``history`` is this step.
+    loss
+        The loss of that step.
+    parameter
+        Name of the parameter whose gradient was the first that is not finite, in the order in
+        which the backward pass finished them; None if all are finite.
+    group
+        Number of that parameter's group in the optimizer, or None.
+    history
+        All steps up to this one.
+    """
+
+    def __init__(
+        self, loss: float, parameter: str | None, group: int | None, history: History
+    ) -> None:
+        self.step = len(history) - 1
+        self.loss = loss
+        self.parameter = parameter
+        self.group = group
+        self.history = history
+        if parameter is None:
+            where = "all gradients are finite"
+        else:
+            where = (
+                f"in the backward pass the gradient of {parameter} (optimizer group {group}) was "
+                f"the first that is not finite"
+            )
+        message = f"step {self.step}: the loss is {loss:.4g}; {where}."
+        if self.step:
+            norms = history.rows[-2][2:]
+            largest = max(range(len(norms)), key=norms.__getitem__)
+            message += (
+                f" One step before, the largest gradient was that of {history.names[largest]}, "
+                f"with norm {norms[largest]:.4g}."
+            )
+        super().__init__(message + " The parameters are as they were before this step.")
+
+
+def fit(
+    model: Model,
+    loss: Callable[[Model, Batch], Tensor],
+    batches: Iterable[Batch],
+    optimizer: torch.optim.Optimizer,
+    *,
+    clip_norm: float | None = None,
+    scheduler: Scheduler | None = None,
+    on_step: Callable[[int, float], bool | None] | None = None,
+    history: History | None = None,
+    progress: bool = True,
+    desc: str = "",
+) -> History:
+    """Take one training step a batch, and stop as soon as a number is no longer finite.
+
+    The model is put into training mode. A loss or gradient that is not finite is found before
+    the update, so the parameters are never spoiled by it.
+
+    Parameters
+    ----------
+    model
+        What is trained.
+    loss
+        Takes the model and a batch, returns the mean loss as a scalar tensor.
+    batches
+        Anything that can be iterated over; ``loss`` alone looks into a batch.
+    optimizer
+        Holds the parameters that are trained.
+    clip_norm
+        If all gradients together have a larger norm than this, they are scaled down to it.
+    scheduler
+        Its ``step`` is called after each update.
+    on_step
+        Called after each update with the step and its loss; training ends if it returns True.
+        The place for early stopping, checkpoints and records of one's own.
+    history
+        One to go on from, as an earlier call returned it. It is extended in place, so it also
+        survives an interrupt.
+    progress
+        Show a progress bar. ``TQDM_DISABLE=1`` in the environment of Python hides all of them.
+    desc
+        What the bar says in front.
+
+    Returns
+    -------
+    history
+        Losses, gradient norms and times, step by step.
+
+    Raises
+    ------
+    DivergenceError
+        If the loss, or the norm of a parameter's gradient, is not finite.
+    TypeError, ValueError
+        If the loss is not a scalar tensor that depends on a parameter, ``clip_norm`` is not
+        positive, the optimizer has nothing to train, or the history is of other parameters.
+
+    Examples
+    --------
+    >>> model = nn.Linear(1, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> x = torch.linspace(-1, 1, 16)[:, None]
+    >>> def loss(model, batch):
+    ...     return (model(batch) - 3 * batch).square().mean()
+    >>> history = fit(model, loss, [x] * 200, optimizer, progress=False)
+    >>> len(history), bool(history.losses[-1] < 1e-6)
+    (200, True)
+    """
+    if clip_norm is not None and not clip_norm > 0:
+        raise ValueError(f"clip_norm: expected a positive number, got {clip_norm}")
+    known = {id(p): name for name, p in model.named_parameters()}
+    parameters: list[Tensor] = []
+    names, groups = [], []
+    for g, group in enumerate(optimizer.param_groups):
+        for i, p in enumerate(group["params"]):
+            if p.requires_grad:
+                parameters.append(p)
+                names.append(known.get(id(p), f"group {g}, parameter {i}"))
+                groups.append(g)
+    if not parameters:
+        raise ValueError("optimizer: expected a parameter that requires a gradient, got none")
+    if history is None:
+        history = History(names)
+    elif history.names != names:
+        raise ValueError(f"history: expected one of {names}, got one of {history.names}")
+
+    arrived: list[int] = []  # in the order in which the backward pass finishes the gradients
+    hooks = [
+        p.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
+            lambda _, i=i: arrived.append(i)
+        )
+        for i, p in enumerate(parameters)
+    ]
+    # Only an argument that is there overrides TQDM_DISABLE.
+    bar = tqdm(batches, desc=desc, **({} if progress else {"disable": True}))
+    model.train()
+    start = time.perf_counter()
+    try:
+        for batch in bar:
+            optimizer.zero_grad()
+            arrived.clear()
+            result = _scalar(loss(model, batch))
+            torch.autograd.backward(result)
+            present = sorted(set(arrived))
+            gradients = [grad for i in present if (grad := parameters[i].grad) is not None]
+            if not gradients:
+                raise ValueError(
+                    "loss: expected a tensor that depends on the optimizer's parameters"
+                )
+            # One call for all norms and one transfer: the only wait for the device in a step.
+            value, *found = torch.stack(
+                [norm.to(result) for norm in (result.detach(), *torch._foreach_norm(gradients))]
+            ).tolist()
+            norms = [0.0] * len(parameters)
+            for i, norm in zip(present, found, strict=True):
+                norms[i] = norm
+
+            if not all(map(math.isfinite, (value, *norms))):
+                history.rows.append((value, time.perf_counter() - start, *norms))
+                first = next((i for i in arrived if not math.isfinite(norms[i])), None)
+                if first is None:
+                    raise DivergenceError(value, None, None, history)
+                raise DivergenceError(value, names[first], groups[first], history)
+
+            total = math.hypot(*norms)
+            if clip_norm is not None and total > clip_norm:
+                torch._foreach_mul_(gradients, clip_norm / total)
+            optimizer.step()
+            if scheduler is not None:
+                scheduler.step()
+            now = time.perf_counter()
+            history.rows.append((value, now - start, *norms))
+            start = now
+            bar.set_postfix_str(f"loss {value:.3f}", refresh=False)
+            if on_step is not None and on_step(len(history) - 1, value):
+                break
+    finally:
+        bar.close()
+        for hook in hooks:
+            hook.remove()
+    return history
+
+
+def evaluate(
+    model: Model,
+    loss: Callable[[Model, Batch], Tensor],
+    batches: Iterable[Batch],
+    count: Callable[[Batch], int] | None = None,
+) -> float:
+    """Return the mean loss, without gradients and in evaluation mode.
+
+    Parameters
+    ----------
+    model, loss, batches
+        As for :func:`fit`. The model's mode is restored at the end.
+    count
+        How many tokens a batch's loss is the mean of. Without it all batches count alike, which
+        is right if they have the same number of tokens.
+
+    Returns
+    -------
+    loss
+        Mean over all tokens.
+
+    Raises
+    ------
+    ValueError
+        If there is no batch, or no token in any.
+
+    Examples
+    --------
+    >>> def loss(model, batch):
+    ...     return batch.mean()
+    >>> evaluate(nn.Identity(), loss, [torch.zeros(3), torch.ones(1)], count=len)
+    0.25
+    """
+    training = model.training
+    model.eval()
+    total, tokens = 0.0, 0
+    try:
+        with torch.no_grad():
+            for batch in batches:
+                n = 1 if count is None else count(batch)
+                total += n * loss(model, batch).item()
+                tokens += n
+    finally:
+        model.train(training)
+    if tokens == 0:
+        raise ValueError("batches: expected at least one token, got none")
+    return total / tokens
+
+
+def _scalar(result: Tensor) -> Tensor:
+    if not isinstance(result, Tensor):
+        raise TypeError(f"loss: expected a scalar tensor, got {type(result).__name__}")
+    if result.ndim != 0:
+        raise ValueError(f"loss: expected a scalar tensor, got shape {tuple(result.shape)}")
+    if not result.requires_grad:
+        raise ValueError("loss: expected a tensor that depends on parameters, got a constant")
+    return result

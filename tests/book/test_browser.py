@@ -1,0 +1,276 @@
+"""Open every page of the built site in a headless browser and look for what a reader would see.
+
+Needs ``_build/html`` (``make book``) and a Chromium. Without a Chromium the tests are skipped,
+unless ``RNNCOURSE_REQUIRE_BROWSER=1`` says that this machine must have one. Screenshots of every
+page go to ``_build/screenshots``.
+"""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "_build" / "html"
+SCREENSHOTS = ROOT / "_build" / "screenshots"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+WIDTHS = {"desktop": 1280, "phone": 390}
+
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+PAGES = [TOC["root"]] + [c["file"] for part in TOC["parts"] for c in part["chapters"]]
+NOTEBOOKS = [page for page in PAGES if page.startswith("notebooks/")]
+# The pages that most readers open are seen in every way, the others in two opposite ways.
+VIEWS = [
+    (page, device, scheme)
+    for page in [*PAGES, "search", "genindex"]
+    for device, scheme in product(WIDTHS, ["light", "dark"])
+    if page in [TOC["root"], *NOTEBOOKS] or (device == "phone") == (scheme == "dark")
+]
+
+# Text that a reader sees, without code and without what MathJax has already set.
+RAW_MATH = r"""() => {
+    const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const node = walker.currentNode, text = node.textContent;
+        if (node.parentElement.closest("pre, code, script, style, mjx-container")) continue;
+        if (/\\[(\[\])]|\$\$|\\(frac|begin|mathbf|partial|sum|top)|(^|\s)\$[^$\s][^$]*\$/
+            .test(text)) found.push(text.trim().slice(0, 80));
+    }
+    return found;
+}"""
+
+# WCAG 2 contrast of every visible piece of text against the colors painted behind it.
+LOW_CONTRAST = r"""() => {
+    const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+    const over = (color, under) => {
+        canvas.fillStyle = `rgb(${under})`; canvas.fillRect(0, 0, 1, 1);
+        canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
+        return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    };
+    const known = new Map([[null, [255, 255, 255]]]);
+    const background = element => {
+        if (!known.has(element)) {
+            const color = getComputedStyle(element).backgroundColor;
+            known.set(element, over(color, background(element.parentElement)));
+        }
+        return known.get(element);
+    };
+    const luminance = rgb => rgb.map(v => v / 255)
+        .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    const found = {}, walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const node = walker.currentNode, text = node.textContent.trim();
+        const element = node.parentElement;
+        const seen = {opacityProperty: true, visibilityProperty: true};
+        if (!text || !element.checkVisibility(seen)) continue;
+        if (element.closest("svg, script, style, mjx-assistive-mml, .visually-hidden")) continue;
+        const style = getComputedStyle(element), under = background(element);
+        const a = luminance(over(style.color, under)), b = luminance(under);
+        const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        const size = parseFloat(style.fontSize), bold = style.fontWeight >= 700;
+        const needed = size >= 24 || (bold && size >= 18.66) ? 3 : 4.5;
+        if (ratio < needed)
+            found[`${ratio.toFixed(2)}:1, not ${needed}:1, ${style.color} on ${under}`] =
+                text.slice(0, 40);
+    }
+    return Object.entries(found).map(entry => entry.join(": "));
+}"""
+
+SMALL_TEXT = """() => [...document.querySelectorAll(".bd-article p, .bd-article li")]
+    .filter(e => e.checkVisibility() && parseFloat(getComputedStyle(e).fontSize) < 16
+                 && !e.closest("figcaption, .cell_output, footer"))
+    .map(e => e.textContent.trim().slice(0, 60))"""
+
+# What sticks out to the right, unless it scrolls inside a box of its own.
+TOO_WIDE = """() => {
+    const scrolls = e => getComputedStyle(e).overflowX !== "visible";
+    const inABox = e => e && (scrolls(e) || inABox(e.parentElement));
+    return [...document.querySelectorAll("article *")]
+        .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !inABox(e.parentElement))
+        .slice(-3).map(e => e.outerHTML.slice(0, 120));
+}"""
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serve files and keep the log out of the test report."""
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site():
+    """Address of the built site, served from this machine."""
+    if not (SITE / "index.html").exists():
+        pytest.fail("_build/html is not there: run `make book` first", pytrace=False)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=SITE))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One headless Chromium for the whole session."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        message = f"no Chromium is installed (looked for {', '.join(BROWSERS)})"
+        if os.environ.get("RNNCOURSE_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"{message}, and RNNCOURSE_REQUIRE_BROWSER=1 asks for one", pytrace=False)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """A page, opened, together with everything that went wrong on the way."""
+
+    def __init__(self, browser, site, width=1280, scheme="light"):
+        self.site, self.problems = site, []
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        self.context.route(lambda url: not self.is_ours(url), self.refuse)
+        self.page = self.context.new_page()
+        self.page.on("console", self.note_console)
+        self.page.on("pageerror", lambda error: self.problems.append(f"script error: {error}"))
+        self.page.on(
+            "requestfailed", lambda request: self.note_failure(request.url, request.failure)
+        )
+        self.page.on(
+            "response", lambda answer: answer.ok or self.note_failure(answer.url, answer.status)
+        )
+
+    def is_ours(self, url):
+        return url.startswith((f"{self.site}/", "data:", "blob:", "about:"))
+
+    def refuse(self, route):
+        self.problems.append(f"request to another host: {route.request.url}")
+        route.abort()
+
+    def note_failure(self, url, reason):
+        if self.is_ours(url):
+            self.problems.append(f"request failed: {url} ({reason})")
+
+    def note_console(self, message):
+        if message.type == "error":
+            self.problems.append(f"console error: {message.text}")
+
+    def open(self, path):
+        """Load a page and wait until the mathematics is set and the images are there."""
+        self.page.goto(f"{self.site}/{path}")
+        self.page.evaluate(
+            """async () => {
+                if (document.querySelector("script[src*=mathjax]")) await MathJax.startup.promise;
+                for (const image of document.images) image.loading = "eager";
+                const loaded = image => image.decode().catch(() => {});
+                await Promise.all([...document.images].map(loaded));
+                await document.fonts.ready;
+            }"""
+        )
+        return self.page
+
+
+@pytest.fixture
+def visit(browser, site) -> Iterator[partial]:
+    """Make visits, and close them after the test."""
+    made = []
+
+    def make(**options):
+        made.append(Visit(browser, site, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.context.close()
+
+
+@pytest.mark.parametrize(("name", "device", "scheme"), VIEWS)
+def test_page(visit, name, device, scheme):
+    seen = visit(width=WIDTHS[device], scheme=scheme)
+    page = seen.open(f"{name}.html")
+    problems = seen.problems
+
+    problems += [f"mathematics not rendered: {text}" for text in page.evaluate(RAW_MATH)]
+    for error in page.locator("mjx-merror").all():
+        problems.append(f"mathematics with an error: {error.get_attribute('data-mjx-error')}")
+    for image in page.locator("img").all():
+        if not image.evaluate("image => image.naturalWidth"):
+            problems.append(f"image does not load: {image.get_attribute('src')}")
+    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        problems.append(f"page is wider than the screen, see {page.evaluate(TOO_WIDE)}")
+    problems += [f"text smaller than 16 px: {text}" for text in page.evaluate(SMALL_TEXT)]
+    problems += [f"too little contrast, {text}" for text in page.evaluate(LOW_CONTRAST)]
+
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    height = min(page.evaluate("document.documentElement.scrollHeight"), 12000)
+    page.screenshot(
+        path=SCREENSHOTS / f"{name.replace('/', '-')}-{WIDTHS[device]}-{scheme}.png",
+        full_page=True,
+        clip={"x": 0, "y": 0, "width": WIDTHS[device], "height": height},
+    )
+    assert not problems, f"{name}.html ({device}, {scheme}):\n  " + "\n  ".join(problems)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_buttons_open_the_twin(visit, name):
+    page = visit().open(f"{name}.html")
+    for target in ("mybinder.org", "colab.research.google.com", "_sources/"):
+        links = page.locator(f'.article-header-buttons a[href*="{target}"]').all()
+        hrefs = [link.get_attribute("href") for link in links]
+        assert len(hrefs) == 1, f"expected one button to {target}, found {hrefs}"
+        assert hrefs[0].endswith(f"{name}.ipynb"), f"the button opens {hrefs[0]}"
+
+
+def test_the_map_shows_every_chapter(visit):
+    page = visit().open(f"{TOC['root']}.html")
+    for name in NOTEBOOKS:
+        entry = page.locator(".course-map li").filter(has=page.locator(f'a[href*="{name}.html"]'))
+        assert entry.count() == 1, f"book/index.md: the map has no link to {name}"
+        assert "planned" not in entry.inner_text(), f"book/index.md: {name} is marked as planned"
+
+
+@pytest.mark.parametrize("name", PAGES[:1] + NOTEBOOKS[:1])
+def test_page_opens_from_disk(browser, name):
+    seen = Visit(browser, SITE.as_uri())
+    page = seen.open(f"{name}.html")
+    assert page.locator("mjx-container").count() or name not in NOTEBOOKS
+    assert not seen.problems, seen.problems
+    seen.context.close()
+
+
+def test_the_address_of_the_site_leads_to_the_landing_page(visit):
+    seen = visit()
+    seen.page.goto(f"{seen.site}/")
+    seen.page.wait_for_url(f"**/{TOC['root']}.html")
+
+
+def test_search_finds_a_page(visit):
+    seen = visit()
+    page = seen.open(f"{TOC['root']}.html")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("recurrent")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#search-results li a")
+    assert not seen.problems, seen.problems
+
+
+def test_theme_can_be_changed(visit):
+    page = visit().open(f"{TOC['root']}.html")
+    for _ in range(3):
+        page.locator(".theme-switch-button").first.click()
+        if page.locator("html").get_attribute("data-theme") == "dark":
+            return
+    pytest.fail("the button in the top bar does not lead to the dark theme")

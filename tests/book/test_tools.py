@@ -1,0 +1,205 @@
+"""The rules of the book notice what they are there to notice."""
+
+import shutil
+
+import nbformat.v4 as v4
+import pytest
+
+from tools import checks, notebooks
+
+HEAD = "---\nkernelspec: {display_name: Python 3, name: python3}\n---\n\n"
+SOURCE = (
+    HEAD + "# Title\n\n```{code-cell}\n1 + 1\n```\n\nMiddle.\n\n```{code-cell}\nprint('two')\n```\n"
+)
+PNG = v4.new_output("display_data", {"image/png": "", "text/plain": "<Figure>"})
+ALT = {"mystnb": {"image": {"alt": "A line that falls from 4 to 1"}}}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Return a folder with a small source and its twin."""
+    folder = tmp_path_factory.mktemp("made")
+    path = folder / "01-small.md"
+    path.write_text(SOURCE)
+    notebooks.update(path, force=False)
+    assert notebooks.problems(path) == []
+    return folder
+
+
+@pytest.fixture
+def source(made, tmp_path):
+    """Return a copy of the small source, in step with its twin."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "01-small.md"
+
+
+def cell(source="1", tags=(), metadata=None, outputs=()):
+    """Return a code cell that was run."""
+    metadata = {"tags": list(tags), **(metadata or {})}
+    return v4.new_code_cell(source, execution_count=1, metadata=metadata, outputs=list(outputs))
+
+
+def notebook(*cells):
+    return v4.new_notebook(cells=list(cells))
+
+
+def replace(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_running_an_unchanged_source_again_writes_the_same_twin(source):
+    twin = source.with_suffix(".ipynb")
+    before = twin.read_bytes()
+    assert notebooks.update(source, force=True)
+    assert twin.read_bytes() == before
+
+
+def test_only_changed_code_is_run(source):
+    replace(source, "Middle.", "Other words.")
+    assert not notebooks.update(source, force=False)
+    assert notebooks.problems(source) == []
+    replace(source, "1 + 1", "1 + 2")
+    assert notebooks.update(source, force=False)
+    assert notebooks.read_twin(source.with_suffix(".ipynb")).cells[1].outputs[0].data == {
+        "text/plain": "3"
+    }
+
+
+@pytest.mark.parametrize("suffix", [".md", ".ipynb"])
+@pytest.mark.parametrize(("old", "new"), [("Middle.", "Changed."), ("1 + 1", "1 + 2")])
+def test_a_change_on_either_side_is_found(source, suffix, old, new):
+    replace(source.with_suffix(suffix), old, new)
+    (problem,) = notebooks.problems(source)
+    assert "differ at cell" in problem
+    assert "run `make notebooks`" in problem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"execution_count": 1', '"execution_count": null', "not run"),
+        ('"execution_count": 2', '"execution_count": 7', "not in order"),
+        ('"pygments_lexer"', '"version": "3.11", "pygments_lexer"', "writes them otherwise"),
+        ('"metadata": {}', '"metadata": {"collapsed": true}', "differ at cell 1 (metadata)"),
+    ],
+)
+def test_a_twin_from_elsewhere_is_found(source, old, new, message):
+    replace(source.with_suffix(".ipynb"), old, new)
+    (problem,) = notebooks.problems(source)
+    assert message in problem
+
+
+def test_a_missing_side_is_found(source):
+    source.with_suffix(".ipynb").rename(source.with_name("02-other.ipynb"))
+    assert "has no twin" in notebooks.problems(source)[0]
+    assert "has no source" in notebooks.problems(source.with_name("02-other.md"))[0]
+
+
+def test_a_traceback_is_cut_to_its_last_line(tmp_path):
+    path = tmp_path / "01-error.md"
+    path.write_text(HEAD + "```{code-cell}\n:tags: [raises-exception]\nint('x')\n```\n")
+    notebooks.update(path, force=False)
+    assert str(tmp_path) not in path.with_suffix(".ipynb").read_text()
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([v4.new_code_cell("1")], "was not run"),
+        ([cell("# NBVAL_SKIP\n1")], "exempt by a comment"),
+        ([cell(tags=["nbval-skip"])], "exempt by a comment"),
+        ([cell(outputs=[v4.new_output("stream", name="stderr", text="w")])], "stores a warning"),
+        ([cell(outputs=[v4.new_output("error", ename="E")])], "stores an error"),
+        ([cell(outputs=[PNG])], "pictures are not compared"),
+        ([cell(tags=["nbval-ignore-output"]), cell(), cell(), cell("assert 1")], "nothing asserts"),
+    ],
+)
+def test_an_unchecked_cell_is_found(cells, message):
+    (problem,) = checks.unchecked_cells(notebook(*cells))
+    assert message in problem
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [cell("")],
+        [cell(tags=["illustration"], outputs=[PNG])],
+        [cell(tags=["nbval-ignore-output"], outputs=[PNG]), cell(), cell("assert 1")],
+        [cell("torch.testing.assert_close(1, 1)", tags=["nbval-ignore-output"])],
+        [cell(tags=["raises-exception"], outputs=[v4.new_output("error", ename="E")])],
+    ],
+)
+def test_a_checked_cell_passes(cells):
+    assert list(checks.unchecked_cells(notebook(*cells))) == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "outputs", "message"),
+    [
+        ({}, [PNG], "without alt text"),
+        ({"mystnb": {"image": {"alt": "A plot"}}}, [PNG], "without alt text"),
+        (ALT, [PNG, PNG], "several pictures"),
+    ],
+)
+def test_a_picture_without_alt_text_is_found(metadata, outputs, message):
+    (problem,) = checks.missing_alt_in_outputs(notebook(cell(metadata=metadata, outputs=outputs)))
+    assert message in problem
+
+
+def test_a_picture_with_alt_text_passes():
+    assert list(checks.missing_alt_in_outputs(notebook(cell(metadata=ALT, outputs=[PNG])))) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "![{}](a.png)",
+        '<img src="a.png" alt="{}">',
+        "```{{image}} a.png\n:width: 3em\n:alt: {}\n```\n",
+        ":::{{figure}} a.png\n:alt: {}\n\nA caption.\n:::\n",
+    ],
+)
+def test_images_in_text_need_alt_text(text):
+    assert list(checks.missing_alt_in_text(text.format("A network with three layers"))) == []
+    assert len(list(checks.missing_alt_in_text(text.format("")))) == 1
+
+
+def test_the_template_keeps_the_rules(tmp_path):
+    path = tmp_path / "01-chapter.md"
+    path.write_text(checks.TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
+    notebooks.update(path, force=False)
+    twin = notebooks.read_twin(path.with_suffix(".ipynb"))
+    for rule in (checks.unchecked_cells, checks.missing_alt_in_outputs, checks.wrong_setup_cell):
+        assert list(rule(twin)) == []
+
+
+def test_another_first_cell_is_found():
+    (problem,) = checks.wrong_setup_cell(notebook(cell("import rnncourse")))
+    assert "not the set-up cell" in problem
+
+
+def test_citations_are_read():
+    text = "As {cite:t}`elman1990finding` and {cite}`a1, b2` say."
+    assert checks.cited(text) == {"elman1990finding", "a1", "b2"}
+
+
+@pytest.mark.parametrize(
+    ("link", "message"),
+    [
+        ("missing.html", "leads to no file"),
+        ("b/b.html#nowhere", "leads to no anchor"),
+        ("#nowhere", "leads to no anchor"),
+        ("https://", "is no address"),
+    ],
+)
+def test_a_broken_link_is_found(tmp_path, link, message):
+    good = '<p id="here"><a href="#here"> <a href="#"> <a href="b/b.html?q=1#there">'
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "b.html").write_text('<a name="there" href="../a.html#here">')
+    (tmp_path / "a.html").write_text(good + '<a href="https://example.org/x"> <a href="mailto:a">')
+    assert list(checks.broken_links(tmp_path)) == []
+    (tmp_path / "a.html").write_text(f'{good}<a href="{link}">')
+    (problem,) = checks.broken_links(tmp_path)
+    assert message in problem

@@ -1,0 +1,270 @@
+import functools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from rnncourse.training import DivergenceError, evaluate, fit
+
+
+class Chain(nn.Module):
+    """Two layers, so that gradients have an order: the second layer's come first."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+        self.second = nn.Linear(4, 1)
+
+    def forward(self, x):
+        return self.second(self.first(x).tanh())
+
+
+def mse(model, batch):
+    x, y = batch
+    return (model(x) - y).square().mean()
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return Chain()
+
+
+@pytest.fixture
+def batches():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(20, 5, 3, generator=generator)
+    return list(zip(x, x[..., :1] ** 2, strict=True))
+
+
+def copy_of(model):
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
+def test_the_steps_are_those_of_a_bare_loop(model, batches, clip_norm):
+    torch.manual_seed(0)
+    bare = Chain()
+    optimizer = torch.optim.Adam(bare.parameters())
+    losses, norms = [], []
+    for batch in batches:
+        optimizer.zero_grad()
+        loss = mse(bare, batch)
+        loss.backward()
+        limit = torch.inf if clip_norm is None else clip_norm
+        norms.append(nn.utils.clip_grad_norm_(bare.parameters(), limit).item())
+        optimizer.step()
+        losses.append(loss.item())
+    history = fit(model, mse, batches, torch.optim.Adam(model.parameters()), clip_norm=clip_norm)
+    np.testing.assert_allclose(history.losses, losses, rtol=1e-5)
+    np.testing.assert_allclose(history.grad_norms, norms, rtol=1e-5)
+    for name, p in bare.named_parameters():
+        torch.testing.assert_close(model.get_parameter(name), p)
+
+
+def test_the_history(model, batches):
+    history = fit(model, mse, batches, torch.optim.SGD(model.parameters(), 0.1), progress=False)
+    assert len(history) == 20
+    assert history.losses.shape == history.seconds.shape == history.grad_norms.shape == (20,)
+    assert history.names == [name for name, _ in model.named_parameters()]
+    assert history.parameter_norms.shape == (20, 4)
+    np.testing.assert_allclose(np.linalg.norm(history.parameter_norms, axis=1), history.grad_norms)
+    assert (history.seconds > 0).all()
+
+
+def test_training_goes_on_from_a_history(model, batches):
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    history = fit(model, mse, batches[:5], optimizer)
+    assert fit(model, mse, batches[5:], optimizer, history=history) is history
+    torch.manual_seed(0)
+    other = Chain()
+    whole = fit(other, mse, batches, torch.optim.SGD(other.parameters(), 0.1))
+    np.testing.assert_array_equal(whole.losses, history.losses)
+    with pytest.raises(ValueError, match="history: expected one of"):
+        fit(model, mse, batches, torch.optim.SGD(model.first.parameters()), history=history)
+
+
+def test_no_batch_is_an_empty_history(model):
+    history = fit(model, mse, [], torch.optim.SGD(model.parameters(), 0.1))
+    assert len(history) == 0
+    assert history.losses.shape == history.grad_norms.shape == (0,)
+    assert history.parameter_norms.shape == (0, 4)
+
+
+def test_on_step_can_stop_and_the_scheduler_steps(model, batches):
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    seen = []
+
+    def on_step(step, loss):
+        seen.append((step, loss))
+        return step == 2
+
+    history = fit(model, mse, batches, optimizer, scheduler=scheduler, on_step=on_step)
+    assert seen == list(enumerate(history.losses))
+    assert len(history) == 3
+    assert scheduler.get_last_lr() == [0.1 / 8]
+
+
+def test_a_loss_that_is_nan_stops_before_the_update(model, batches):
+    before = []
+
+    def loss(model, batch):
+        before.append(copy_of(model))
+        value = mse(model, batch)
+        return value * torch.nan if len(before) == 8 else value
+
+    with pytest.raises(DivergenceError) as caught:
+        fit(model, loss, batches, torch.optim.SGD(model.parameters(), 0.1))
+    error = caught.value
+    assert error.step == 7
+    assert np.isnan(error.loss)
+    assert error.parameter in ("second.weight", "second.bias")
+    assert error.group == 0
+    assert len(error.history) == 8
+    assert np.isfinite(error.history.losses[:7]).all()
+    assert "step 7: the loss is nan" in str(error)
+    assert f"the gradient of {error.parameter} (optimizer group 0)" in str(error)
+    assert "One step before, the largest gradient was that of" in str(error)
+    for name, value in copy_of(model).items():
+        torch.testing.assert_close(value, before[-1][name], rtol=0, atol=0)
+        assert value.isfinite().all()
+
+
+class Overflow(torch.autograd.Function):
+    """Passes values on and spoils the gradient."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, dy):
+        return dy * torch.inf
+
+
+def test_a_gradient_that_overflows_is_named_though_the_loss_is_finite(model, batches):
+    def loss(model, batch):
+        x, y = batch
+        return (model.second(Overflow.apply(model.first(x)).tanh()) - y).square().mean()
+
+    before = copy_of(model)
+    groups = [{"params": model.second.parameters()}, {"params": model.first.parameters()}]
+    with pytest.raises(DivergenceError) as caught:
+        fit(model, loss, batches, torch.optim.SGD(groups, 0.1))
+    error = caught.value
+    assert error.step == 0
+    assert np.isfinite(error.loss)
+    assert error.parameter in ("first.weight", "first.bias")
+    assert error.group == 1
+    assert "(optimizer group 1)" in str(error)
+    assert "One step before" not in str(error)
+    for name, value in copy_of(model).items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_first_means_first_in_the_backward_pass_and_not_in_the_list(batches):
+    """All gradients are spoiled; the order of the optimizer's list must not decide."""
+    for order in ([0, 1], [1, 0]):
+        model = Chain()
+        parts = [model.first, model.second]
+        parameters = [p for i in order for p in parts[i].parameters()]
+        with pytest.raises(DivergenceError) as caught:
+            fit(model, lambda m, b: mse(m, b) / 0, batches, torch.optim.SGD(parameters, 0.1))
+        assert caught.value.parameter.startswith("second.")
+
+
+def test_a_loss_that_is_not_finite_while_the_gradients_are(model, batches):
+    with pytest.raises(
+        DivergenceError, match="the loss is inf; all gradients are finite"
+    ) as caught:
+        fit(
+            model,
+            lambda m, b: mse(m, b) + torch.inf,
+            batches,
+            torch.optim.SGD(model.parameters(), 0.1),
+        )
+    assert caught.value.parameter is None
+    assert caught.value.group is None
+
+
+def test_a_learning_rate_too_large(batches):
+    model = nn.Linear(3, 1)
+    with pytest.raises(DivergenceError) as caught:
+        fit(model, mse, batches * 20, torch.optim.SGD(model.parameters(), lr=100.0))
+    error = caught.value
+    assert error.step > 0
+    assert error.loss > 1e30
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+def test_hooks_are_removed_and_unused_parameters_count_as_zero(model, batches):
+    def loss(model, batch):
+        return model.first(batch[0]).square().mean()
+
+    for n in (20, 3):
+        history = fit(model, loss, batches[:n], torch.optim.SGD(model.parameters(), 0.1))
+        assert (history.parameter_norms[:, 2:] == 0).all()
+    assert not any(p._post_accumulate_grad_hooks for p in model.parameters())
+    with pytest.raises(DivergenceError):
+        fit(model, lambda m, b: mse(m, b) / 0, batches, torch.optim.SGD(model.parameters(), 0.1))
+    assert not any(p._post_accumulate_grad_hooks for p in model.parameters())
+
+
+def test_a_parameter_outside_the_model_is_named_by_its_place(model, batches):
+    h0 = nn.Parameter(torch.zeros(1))
+    groups = [{"params": model.parameters()}, {"params": [h0]}]
+    history = fit(
+        model, lambda m, b: mse(m, b) + h0.square().sum(), batches, torch.optim.SGD(groups, 0.1)
+    )
+    assert history.names[-1] == "group 1, parameter 0"
+
+
+def test_progress_bar(model, batches, capsys, monkeypatch):
+    # The tests may run with TQDM_DISABLE=1.
+    monkeypatch.setattr("rnncourse.training.tqdm", functools.partial(tqdm, disable=False))
+
+    def shown(**arguments):
+        fit(model, mse, batches, torch.optim.SGD(model.parameters(), 0.1), **arguments)
+        return capsys.readouterr().err
+
+    assert "chapter" in shown(desc="chapter")
+    assert shown(progress=False) == ""
+
+
+def test_bad_input_is_refused(model, batches):
+    def run(loss=mse, parameters=None, **arguments):
+        optimizer = torch.optim.SGD(parameters or model.parameters(), 0.1)
+        fit(model, loss, batches, optimizer, **arguments)
+
+    with pytest.raises(ValueError, match="clip_norm: expected a positive number, got 0"):
+        run(clip_norm=0)
+    with pytest.raises(TypeError, match="loss: expected a scalar tensor, got float"):
+        run(lambda m, b: 1.0)
+    with pytest.raises(ValueError, match=r"loss: expected a scalar tensor, got shape \(5, 1\)"):
+        run(lambda m, b: m(b[0]))
+    with pytest.raises(ValueError, match="depends on parameters, got a constant"):
+        run(lambda m, b: torch.tensor(1.0))
+    with pytest.raises(ValueError, match="depends on the optimizer's parameters"):
+        run(lambda m, b: m.first(b[0]).sum(), list(model.second.parameters()))
+    with pytest.raises(ValueError, match="optimizer: expected a parameter that requires"):
+        run(parameters=[torch.zeros(1)])
+
+
+def test_evaluate_weighs_by_tokens_and_leaves_the_model_alone(model):
+    model.train()
+    batches = [torch.zeros(3), torch.ones(1)]
+    modes = []
+
+    def loss(model, batch):
+        modes.append((model.training, torch.is_grad_enabled()))
+        return batch.mean()
+
+    assert evaluate(model, loss, batches) == 0.5
+    assert evaluate(model, loss, batches, count=len) == 0.25
+    assert set(modes) == {(False, False)}
+    assert model.training
+    with pytest.raises(ValueError, match="batches: expected at least one token"):
+        evaluate(model, loss, [])
