@@ -57,8 +57,8 @@ format: $(VENV)/test.stamp ## put the code into the common form
 hooks: $(VENV)/test.stamp ## check style and twins before each commit
 	$(BIN)/pre-commit install
 
-bench: $(VENV)/test.stamp ## measure the layers against torch.nn
-	$(BIN)/python -m rnncourse.bench
+bench: $(VENV)/test.stamp ## measure the layers against torch.nn and write the page with the table
+	$(BIN)/python -m rnncourse.bench --output book/benchmarks.md
 
 lock: $(VENV)/test.stamp ## bring constraints.txt in line with pyproject.toml (UPGRADE="numpy torch": with newer ones)
 	$(BIN)/pip install --quiet uv

@@ -1,1 +1,28 @@
-"""Support package of the course on recurrent neural networks."""
+"""Support package of the course on recurrent neural networks.
+
+Where things are::
+
+    rnncourse
+    ├── reference       NumPy, forward and backward by hand; files written to be read
+    │   ├── rnn             one layer (forward, backward), and RNN with layers and directions
+    │   ├── layers          linear layer, softmax with cross-entropy and mask
+    │   └── gradcheck       central differences, relative error
+    ├── torch           PyTorch layers, drop-ins for those of torch.nn
+    │   └── rnn             RNN, trained through the hand-derived pass
+    ├── data            data sets, real and generated; each with a seed and a baseline
+    │   ├── text            the Python manual, vocabularies, batches of parallel streams
+    │   ├── sentences       a small language in which memory can be measured
+    │   ├── memory          tasks with a known delay
+    │   └── digits          handwritten digits, row by row
+    ├── ngram           character n-grams, the baseline of language models
+    ├── training        one training loop for the whole course
+    ├── decoding        from scores to text: temperature, top-k
+    ├── metrics         perplexity, bits per character
+    ├── plots           the look of the figures, the unrolled network
+    ├── interact        figures to operate in the page, without a kernel
+    ├── checks          errors that say what was expected and what came
+    └── bench           our layers against torch.nn, as ratios of runs in turn
+
+Arrows point one way. ``reference`` imports NumPy alone, ``torch`` never imports ``reference``,
+and the two meet in the tests. Nothing here imports anything of the book.
+"""

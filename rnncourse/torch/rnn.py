@@ -100,15 +100,18 @@ class HandDerived(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         """Take and return what :func:`recurrence` does."""
         h = torch.addmm(bias, x, w_ih.t())  # (N, H): becomes the states, in place
-        steps = torch.split(h, sizes)
+        steps = list(zip(torch.split(h, sizes), sizes, strict=True))
+        if reverse:
+            steps.reverse()
         f_ = torch.tanh_ if nonlinearity == "tanh" else torch.relu_
         w_t, h_n = w_hh.t(), torch.empty_like(h0)
-        state = h0[: len(steps[-1 if reverse else 0])]
-        for a in reversed(steps) if reverse else steps:
-            if len(a) != len(state):
-                state = _resize(state, len(a), h0, h_n)
+        have = steps[0][1]
+        state = h0[:have]
+        for a, rows in steps:
+            if rows != have:
+                state, have = _resize(state, rows, h0, h_n), rows
             state = f_(a.addmm_(state, w_t))
-        h_n[: len(state)] = state
+        h_n[:have] = state
         ctx.save_for_backward(x, h0, w_ih, w_hh, bias, h)
         ctx.sizes, ctx.nonlinearity, ctx.reverse = sizes, nonlinearity, reverse
         ctx.set_materialize_grads(False)
@@ -128,26 +131,28 @@ class HandDerived(torch.autograd.Function):
             return *(next(got) if n else None for n in ctx.needs_input_grad[:5]), None, None, None
 
         tanh = ctx.nonlinearity == "tanh"
-        da = torch.empty_like(h)  # (N, H): gradient by what goes into f, filled from the last step
+        da = dh.clone()  # (N, H): becomes the gradient by what goes into f, from the last step on
         dh0 = torch.empty_like(h0)
-        steps = list(zip(*(torch.split(v, ctx.sizes) for v in (dh, h, da)), strict=True))
+        steps = list(
+            zip(torch.split(da, ctx.sizes), torch.split(h, ctx.sizes), ctx.sizes, strict=True)
+        )
         if not ctx.reverse:
             steps.reverse()
-        d: Tensor | None = None  # da of the step after this one
-        for g, state, now in steps:
-            if d is None:
-                torch.add(g, dh_n[: len(g)], out=now)
-            elif len(d) == len(now):
-                torch.addmm(g, d, w_hh, out=now)
-            else:
-                torch.add(g, _resize(d @ w_hh, len(now), dh_n, dh0), out=now)
-            if tanh:  # now *= 1 - state**2, in one pass over memory
-                torch.ops.aten.tanh_backward.grad_input(now, state, grad_input=now)
-            else:  # now *= state > 0
-                torch.ops.aten.threshold_backward.grad_input(now, state, 0, grad_input=now)
-            d = now
-        assert d is not None  # there is at least one step
-        torch.mm(d, w_hh, out=dh0[: len(d)])
+        have = steps[0][2]
+        steps[0][0].add_(dh_n[:have])
+        later: Tensor | None = None  # da of the step after this one
+        for d, state, rows in steps:
+            if later is not None and rows == have:
+                d.addmm_(later, w_hh)
+            elif later is not None:
+                d.add_(_resize(later @ w_hh, rows, dh_n, dh0))
+            if tanh:  # d *= 1 - state**2, in one pass over memory
+                torch.ops.aten.tanh_backward.grad_input(d, state, grad_input=d)
+            else:  # d *= state > 0
+                torch.ops.aten.threshold_backward.grad_input(d, state, 0, grad_input=d)
+            later, have = d, rows
+        assert later is not None  # there is at least one step
+        torch.mm(later, w_hh, out=dh0[:have])
 
         needs = ctx.needs_input_grad
         return (

