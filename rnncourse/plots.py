@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
@@ -27,7 +26,7 @@ COLORS = {
 }
 """Colors of Okabe and Ito (2008), told apart by nearly everyone. Lines differ in dashes, too."""
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "figure.figsize": (6.4, 3.6),
     "figure.dpi": 110,
     "figure.constrained_layout.use": True,
@@ -62,6 +61,7 @@ def style() -> AbstractContextManager[None]:
 
     Examples
     --------
+    >>> import matplotlib.pyplot as plt
     >>> with style():
     ...     figure, ax = plt.subplots()
     >>> plt.close(figure)

@@ -1,0 +1,138 @@
+"""Figures that the reader operates in the page: no kernel, no other host."""
+
+import base64
+import html
+import io
+import json
+import re
+from collections.abc import Sequence
+from string import Template
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from PIL import Image
+
+# Buttons and a range input are operated by keyboard and read out by screen readers as they are.
+_PAGE = Template("""\
+<figure id="$id" class="frames" style="margin:1em 0;max-width:44rem">
+<img src="$first" alt="$alt" width="$width" height="$height"
+  style="width:100%;height:auto;background:white;border-radius:6px">
+<figcaption style="display:none;gap:.5em;align-items:center;flex-wrap:wrap;margin-top:.4em">
+<button type="button" aria-label="previous" style="min-width:2.75em;min-height:2.75em">◀</button>
+<input type="range" min="0" max="$last" value="$start" step="1" aria-label="$name"
+  style="flex:1;min-width:8em;min-height:2.75em">
+<button type="button" aria-label="next" style="min-width:2.75em;min-height:2.75em">▶</button>
+<output aria-live="polite" style="flex-basis:100%;text-align:center">$label</output>
+</figcaption>
+<noscript>With scripts switched on, a slider moves through all $count pictures.</noscript>
+<script>
+(() => {
+  const frames = $frames;
+  const box = document.getElementById("$id");
+  const [img, bar, slider, label] =
+    ["img", "figcaption", "input", "output"].map((tag) => box.querySelector(tag));
+  const [back, on] = box.querySelectorAll("button");
+  const show = (i) => {
+    i = Math.max(0, Math.min(frames.length - 1, i));
+    [img.src, img.alt, label.value] = frames[i];
+    slider.value = i;
+    slider.setAttribute("aria-valuetext", frames[i][2]);
+    back.disabled = i === 0;
+    on.disabled = i === frames.length - 1;
+  };
+  slider.addEventListener("input", () => show(+slider.value));
+  back.addEventListener("click", () => show(+slider.value - 1));
+  on.addEventListener("click", () => show(+slider.value + 1));
+  bar.style.display = "flex";
+  show($start);
+})();
+</script>
+</figure>
+""")
+
+
+class Frames:
+    """Pictures with a slider, as :func:`frames` makes them; a notebook shows it as HTML."""
+
+    def __init__(self, page: str) -> None:
+        self._page = page
+
+    def _repr_html_(self) -> str:
+        return self._page
+
+
+def frames(
+    figures: Sequence[Figure],
+    labels: Sequence[str],
+    *,
+    name: str,
+    alts: Sequence[str],
+    start: int = 0,
+) -> Frames:
+    """Put figures behind a slider that works in the page itself.
+
+    Each figure becomes a PNG of few colors inside the page, so nothing is fetched. With scripts
+    switched off the picture at ``start`` stands still.
+
+    Parameters
+    ----------
+    figures
+        One a position of the slider. They are closed.
+    labels
+        What is said below each.
+    name
+        What the slider moves through; different for each slider of a page.
+    alts
+        Text in place of each picture, for those who do not see it.
+    start
+        Which picture is there at first.
+
+    Returns
+    -------
+    frames
+        To be shown as the last value of a cell.
+
+    Raises
+    ------
+    ValueError
+        If there is no figure, labels or alternative texts are not as many or one is empty, or
+        ``start`` is not one of the figures.
+    """
+    if not figures:
+        raise ValueError("figures: expected at least one, got none")
+    for what, texts in (("labels", labels), ("alts", alts)):
+        if len(texts) != len(figures):
+            raise ValueError(f"{what}: expected {len(figures)}, one a figure, got {len(texts)}")
+        if not all(text.strip() for text in texts):
+            raise ValueError(f"{what}: expected a text for each figure, got an empty one")
+    if not 0 <= start < len(figures):
+        raise ValueError(f"start: expected 0 to {len(figures) - 1}, got {start}")
+    pictures = [_png(figure) for figure in figures]
+    rows = [(url, alt, label) for (url, _), alt, label in zip(pictures, alts, labels, strict=True)]
+    width, height = pictures[start][1]
+    return Frames(
+        _PAGE.substitute(
+            id="frames-" + re.sub(r"\W+", "-", name.lower()).strip("-"),
+            name=html.escape(name),
+            first=rows[start][0],
+            alt=html.escape(alts[start]),
+            label=html.escape(labels[start]),
+            width=width,
+            height=height,
+            start=start,
+            last=len(rows) - 1,
+            count=len(rows),
+            frames=json.dumps(rows).replace("</", "<\\/"),  # a text cannot end the script
+        )
+    )
+
+
+def _png(figure: Figure) -> tuple[str, tuple[int, int]]:
+    """Return a figure as a data address, and its width and height in pixels."""
+    raw, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(raw, format="png")
+    plt.close(figure)
+    with Image.open(raw) as image:
+        image.convert("RGB").quantize(64).save(small, format="PNG", optimize=True)
+        size = image.size
+    return "data:image/png;base64," + base64.b64encode(small.getvalue()).decode(), size

@@ -1,0 +1,67 @@
+import json
+import re
+
+import matplotlib.pyplot as plt
+import pytest
+
+from rnncourse.interact import frames
+
+
+def figures(n):
+    made = []
+    for i in range(n):
+        fig, ax = plt.subplots(figsize=(2, 1))
+        ax.plot([0, i])
+        made.append(fig)
+    return made
+
+
+def page(**kwargs):
+    given = {"name": "walk", "alts": ["first", "second"]} | kwargs
+    return frames(figures(2), kwargs.pop("labels", ["one", "two"]), **given)._repr_html_()
+
+
+def test_a_page_holds_every_picture_and_fetches_nothing():
+    text = page()
+    rows = json.loads(re.search(r"const frames = (.*);\n", text)[1])
+    assert [row[1:] for row in rows] == [["first", "one"], ["second", "two"]]
+    assert all(row[0].startswith("data:image/png;base64,") for row in rows)
+    assert rows[0][0] != rows[1][0]
+    assert "http" not in text
+    assert len(text) < 20_000
+    assert not plt.get_fignums(), "figures are closed, or the notebook shows them twice"
+
+
+def test_without_scripts_the_first_picture_is_there():
+    still = re.sub(r"<script>.*?</script>", "", page(start=1), flags=re.S)
+    assert 'alt="second"' in still
+    assert "data:image/png" in still
+
+
+def test_texts_are_escaped():
+    text = page(name='a "b"', alts=["<i>", "</script>"])
+    assert 'alt="&lt;i&gt;"' in text
+    assert text.count("</script>") == 1
+
+
+def test_the_same_figures_give_the_same_page_and_names_give_ids():
+    assert page() == page()
+    assert 'id="frames-back-and-forth"' in page(name="Back and forth")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: frames([], [], name="x", alts=[]), "figures: expected at least one"),
+        (lambda: frames(figures(2), ["a"], name="x", alts=["a", "b"]), "labels: expected 2"),
+        (lambda: frames(figures(1), ["a"], name="x", alts=[" "]), "alts: expected a text"),
+        (
+            lambda: frames(figures(1), ["a"], name="x", alts=["a"], start=1),
+            "start: expected 0 to 0",
+        ),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+    plt.close("all")
