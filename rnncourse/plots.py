@@ -259,7 +259,8 @@ def draw_unrolled(
     truncate_every
         Cut the graph after each so many steps, as truncated backpropagation does.
     backward
-        Add the way of the gradient: dashed arrows from right to left, which end at a cut.
+        Add the way of the gradient: dashed arrows down from each output and from right to left
+        between the states, which end at a cut.
     weights
         Names of the three matrices, written at the arrows of the first step.
 
@@ -300,6 +301,8 @@ def draw_unrolled(
             middle = x - width / 2
             ax.plot([middle] * 2, [-up - 0.4, up + 0.4], color="#222222", ls=(0, (3, 3)), lw=1.4)
             ax.text(middle, up + 0.45, "✂", ha="center", va="bottom", size=15, color="#222222")
+        if backward and outputs and outputs[t] and t <= last:
+            _gradient(ax, (x - 0.3, up - 0.275), (x - 0.3, box_h / 2), bend=0)
         if backward and t > 0 and t not in cuts and t <= last:
             _gradient(
                 ax, (x - box_w / 2 + 0.1, -box_h / 2), (x - width + box_w / 2 - 0.1, -box_h / 2)
@@ -349,10 +352,12 @@ def _arrow(
         )  # fmt: skip
 
 
-def _gradient(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+def _gradient(
+    ax: Axes, start: tuple[float, float], end: tuple[float, float], bend: float = -0.35
+) -> None:
     ax.add_patch(
         FancyArrowPatch(
-            start, end, arrowstyle="-|>", mutation_scale=13, connectionstyle="arc3,rad=-0.35",
+            start, end, arrowstyle="-|>", mutation_scale=13, connectionstyle=f"arc3,rad={bend}",
             color=COLORS["vermillion"], linewidth=2, linestyle=(0, (3, 1.5)), zorder=5,
         )
     )  # fmt: skip
