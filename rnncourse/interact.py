@@ -37,8 +37,6 @@ _PAGE = Template("""\
     [img.src, img.alt, label.value] = frames[i];
     slider.value = i;
     slider.setAttribute("aria-valuetext", frames[i][2]);
-    back.disabled = i === 0;
-    on.disabled = i === frames.length - 1;
   };
   slider.addEventListener("input", () => show(+slider.value));
   back.addEventListener("click", () => show(+slider.value - 1));

@@ -27,19 +27,19 @@ COLORS = {
 """Colors of Okabe and Ito (2008), told apart by nearly everyone. Lines differ in dashes, too."""
 
 STYLE: Any = {
-    "figure.figsize": (6.4, 3.6),
+    "figure.figsize": (5.4, 3.4),
     "figure.dpi": 110,
     "figure.constrained_layout.use": True,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "font.size": 12,
-    "axes.titlesize": 13,
+    "font.size": 13,
+    "axes.titlesize": 13.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.labelsize": 12,
-    "xtick.labelsize": 11,
-    "ytick.labelsize": 11,
-    "legend.fontsize": 11,
+    "axes.labelsize": 13,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "legend.fontsize": 12,
     "legend.frameon": False,
     "mathtext.fontset": "cm",
     "axes.facecolor": "white",
@@ -149,7 +149,7 @@ def heatmap(
                 format(value, values),
                 ha="center",
                 va="center",
-                size=11,
+                size=12,
                 color="white" if dark else "#222222",
             )
     return image
@@ -221,7 +221,7 @@ def baseline(ax: Axes, value: float, label: str) -> None:
         textcoords="offset points",
         ha="right",
         va="bottom",
-        size=11,
+        size=12,
         color="#444444",
     )
 
@@ -248,8 +248,8 @@ def draw_unrolled(
     Parameters
     ----------
     ax
-        Where to draw; its limits are set and its frame is hidden. A figure 6.4 inches wide has
-        room for about 7 steps.
+        Where to draw; its limits are set and its frame is hidden. A figure 5.4 inches wide has
+        room for 6 steps.
     inputs
         T words below the boxes.
     outputs
