@@ -9,6 +9,7 @@ ran it. So two runs of an unchanged source write the same file, and a difference
 """
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -71,14 +72,22 @@ def code(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def seal(notebook: NotebookNode) -> str:
+    """Return a digest of all outputs. It shows a change by hand where nbval compares nothing."""
+    outputs = json.dumps([cell.outputs for cell in code(notebook)], sort_keys=True)
+    return sha256(outputs.encode()).hexdigest()
+
+
 def take_outputs(notebook: NotebookNode, stored: NotebookNode) -> bool:
-    """Take over the stored outputs where the code is the same; say whether none is missing."""
+    """Take over the stored outputs where the code is the same; say whether all are as they ran."""
     pairs = list(zip_longest(code(notebook), code(stored)))
     if any(new is None or old is None or new.source != old.source for new, old in pairs):
         return False
     for new, old in pairs:
         new.execution_count, new.outputs = old.execution_count, old.outputs
-    return all(new.execution_count == number for number, (new, _) in enumerate(pairs, 1))
+    notebook.metadata.outputs_sha256 = stored.metadata.get("outputs_sha256")
+    in_order = all(new.execution_count == number for number, (new, _) in enumerate(pairs, 1))
+    return in_order and notebook.metadata.outputs_sha256 == seal(stored)
 
 
 def execute(notebook: NotebookNode, folder: Path) -> None:
@@ -104,6 +113,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         for output in cell.outputs:
             if output.output_type == "error":  # a traceback holds paths of this machine
                 output.traceback = [f"{output.ename}: {output.evalue}"]
+    notebook.metadata.outputs_sha256 = seal(notebook)
 
 
 def problems(source: Path) -> list[str]:
@@ -122,7 +132,8 @@ def problems(source: Path) -> list[str]:
                 shown = (new or old).source.strip().split("\n")[0][:60]
                 return [f"{names} differ at cell {number} ({what}), `{shown}`: {fix}"]
     if not take_outputs(wanted, stored):
-        return [f"{names}: a code cell was not run, or not in order: run `make notebooks ALL=1`"]
+        reason = "an output was changed by hand, or a code cell was not run in order"
+        return [f"{names}: {reason}: run `make notebooks`"]
     if dumps(wanted) != twin.read_text(encoding="utf-8"):
         return [f"{names} hold the same cells, but `make notebooks` writes them otherwise: run it"]
     return []

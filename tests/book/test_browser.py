@@ -274,3 +274,35 @@ def test_theme_can_be_changed(visit):
         if page.locator("html").get_attribute("data-theme") == "dark":
             return
     pytest.fail("the button in the top bar does not lead to the dark theme")
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_sliders_work_by_keyboard(visit, name):
+    seen = visit()
+    page = seen.open(f"{name}.html")
+    boxes = page.locator("figure.frames").all()
+    assert boxes, f"{name}: expected a figure to operate, made with rnncourse.interact.frames"
+    for box in boxes:
+        image, slider = box.locator("img"), box.locator("input[type=range]")
+        first = image.get_attribute("src"), image.get_attribute("alt")
+        slider.focus()
+        page.keyboard.press("ArrowRight")
+        second = image.get_attribute("src"), image.get_attribute("alt")
+        assert first[0] != second[0]
+        assert first[1] != second[1]
+        page.keyboard.press("Shift+Tab")  # on to the button for the picture before
+        page.keyboard.press("Enter")
+        assert (image.get_attribute("src"), image.get_attribute("alt")) == first
+    assert not seen.problems, seen.problems
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_without_scripts_a_slider_is_a_still_picture(browser, site, name):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site}/{name}.html")
+    box = page.locator("figure.frames").first
+    assert box.locator("img").bounding_box()["height"] > 100
+    assert "scripts switched on" in box.inner_text()
+    assert not box.locator("figcaption").is_visible()
+    context.close()

@@ -79,8 +79,9 @@ def test_a_change_on_either_side_is_found(source, suffix, old, new):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"execution_count": 1', '"execution_count": null', "not run"),
-        ('"execution_count": 2', '"execution_count": 7', "not in order"),
+        ('"execution_count": 1', '"execution_count": null', "not run in order"),
+        ('"execution_count": 2', '"execution_count": 7', "not run in order"),
+        ('"text/plain": [\n       "2"', '"text/plain": [\n       "3"', "changed by hand"),
         ('"pygments_lexer"', '"version": "3.11", "pygments_lexer"', "writes them otherwise"),
         ('"metadata": {}', '"metadata": {"collapsed": true}', "differ at cell 1 (metadata)"),
     ],
