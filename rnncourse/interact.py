@@ -18,11 +18,11 @@ _PAGE = Template("""\
 <img src="$first" alt="$alt" width="$width" height="$height"
   style="width:100%;height:auto;background:white;border-radius:6px">
 <figcaption style="display:none;gap:.5em;align-items:center;flex-wrap:wrap;margin-top:.4em">
-<button type="button" aria-label="previous" style="min-width:2.75em;min-height:2.75em">◀</button>
+<button type="button" aria-label="previous" style="$button">◀</button>
 <input type="range" min="0" max="$last" value="$start" step="1" aria-label="$name"
   style="flex:1;min-width:8em;min-height:2.75em">
-<button type="button" aria-label="next" style="min-width:2.75em;min-height:2.75em">▶</button>
-<output aria-live="polite" style="flex-basis:100%;text-align:center">$label</output>
+<button type="button" aria-label="next" style="$button">▶</button>
+<output aria-live="polite" style="flex-basis:100%;text-align:center;font:1rem sans-serif">$label</output>
 </figcaption>
 <noscript>With scripts switched on, a slider moves through all $count pictures.</noscript>
 <script>
@@ -47,6 +47,10 @@ _PAGE = Template("""\
 </script>
 </figure>
 """)
+
+
+_BUTTON = "min-width:2.75em;min-height:2.75em;border:1px solid;border-radius:6px;"
+_BUTTON += "background:none;color:inherit"
 
 
 class Frames:
@@ -112,6 +116,7 @@ def frames(
         _PAGE.substitute(
             id="frames-" + re.sub(r"\W+", "-", name.lower()).strip("-"),
             name=html.escape(name),
+            button=_BUTTON,
             first=rows[start][0],
             alt=html.escape(alts[start]),
             label=html.escape(labels[start]),
