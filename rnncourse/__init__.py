@@ -4,8 +4,16 @@ Where things are::
 
     rnncourse
     ├── reference       NumPy, forward and backward by hand; files written to be read
-    │   ├── rnn             one layer (forward, backward), and RNN with layers and directions
+    │   ├── rnn             the recurrent network
+    │   ├── lstm            long short-term memory, with or without peepholes
+    │   ├── gru             gated recurrent units, both ways to reset
+    │   ├── stack           what these three share: layers, directions, lengths, weights
     │   ├── layers          linear layer, softmax with cross-entropy and mask
+    │   ├── embedding       a vector for each token
+    │   ├── normalization   layer normalization
+    │   ├── attention       additive and dot-product attention
+    │   ├── ctc             the loss of connectionist temporal classification
+    │   ├── optim           SGD, Adam, clipping by norm
     │   └── gradcheck       central differences, relative error
     ├── torch           PyTorch layers, drop-ins for those of torch.nn
     │   └── rnn             RNN, trained through the hand-derived pass

@@ -1,0 +1,147 @@
+"""Attention: for each query, a mean of the values weighted by how well its key fits.
+
+Shapes follow ``scaled_dot_product_attention`` of PyTorch: queries ``(..., L, E)``, keys
+``(..., S, E)``, values ``(..., S, V)``. A mask ``(..., L, S)`` is true where a query may look. A
+query that may look nowhere gets zeros, and what no query may look at is never read.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncourse.checks import check_shape
+
+Array = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+
+
+def dot_product_attention(
+    q: Array, k: Array, v: Array, mask: Mask | None = None, scale: float | None = None
+) -> tuple[Array, Array]:
+    """Attend with scores ``scale * q @ k.T``.
+
+    Parameters
+    ----------
+    q, k, v, mask
+        As the module says.
+    scale
+        ``1 / sqrt(E)`` if left out (Vaswani et al., 2017); 1 is Luong's dot score (2015).
+
+    Returns
+    -------
+    out
+        ``(..., L, V)``.
+    weights
+        ``(..., L, S)``; each row sums to 1.
+    """
+    _check(q, k, v, mask)
+    check_shape("k", k.shape, (*q.shape[:-2], "S", q.shape[-1]))
+    k, v = _readable(k, mask), _readable(v, mask)
+    weights = _softmax(_scale(q, scale) * (q @ k.swapaxes(-1, -2)), mask)
+    return weights @ v, weights
+
+
+def dot_product_attention_backward(
+    dout: Array,
+    weights: Array,
+    q: Array,
+    k: Array,
+    v: Array,
+    mask: Mask | None = None,
+    scale: float | None = None,
+) -> tuple[Array, Array, Array]:
+    """Return ``dq, dk, dv``, given the gradient by out ``(..., L, V)`` and the weights."""
+    k, v = _readable(k, mask), _readable(v, mask)
+    ds, dv = _scores_backward(dout, weights, v)
+    ds = ds * _scale(q, scale)
+    return ds @ k, ds.swapaxes(-1, -2) @ q, dv
+
+
+def additive_attention(
+    q: Array, k: Array, v: Array, W_q: Array, W_k: Array, w: Array, mask: Mask | None = None
+) -> tuple[Array, Array, Array]:
+    """Attend with scores ``w · tanh(W_q q + W_k k)`` (Bahdanau et al., 2015).
+
+    Parameters
+    ----------
+    q, k, v, mask
+        As the module says; queries and keys may differ in their number of features.
+    W_q, W_k, w
+        Weights ``(A, E_q)``, ``(A, E_k)`` and ``(A,)``.
+
+    Returns
+    -------
+    out
+        ``(..., L, V)``.
+    weights
+        ``(..., L, S)``; each row sums to 1.
+    u
+        ``tanh(W_q q + W_k k)``, ``(..., L, S, A)``, which the backward pass needs.
+    """
+    _check(q, k, v, mask)
+    check_shape("w", w.shape, ("A",))
+    check_shape("W_q", W_q.shape, (len(w), q.shape[-1]))
+    check_shape("W_k", W_k.shape, (len(w), k.shape[-1]))
+    k, v = _readable(k, mask), _readable(v, mask)
+    u = np.tanh((q @ W_q.T)[..., :, None, :] + (k @ W_k.T)[..., None, :, :])
+    weights = _softmax(u @ w, mask)
+    return weights @ v, weights, u
+
+
+def additive_attention_backward(
+    dout: Array,
+    weights: Array,
+    u: Array,
+    q: Array,
+    k: Array,
+    v: Array,
+    W_q: Array,
+    W_k: Array,
+    w: Array,
+    mask: Mask | None = None,
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """Return ``dq, dk, dv, dW_q, dW_k, dw``, given the gradient by out ``(..., L, V)``."""
+    k, v = _readable(k, mask), _readable(v, mask)
+    ds, dv = _scores_backward(dout, weights, v)
+    A = len(w)
+    dw = ds.reshape(-1) @ u.reshape(-1, A)
+    da = ds[..., None] * w * (1 - u * u)  # (..., L, S, A)
+    da_q, da_k = da.sum(-2), da.sum(-3)  # (..., L, A) and (..., S, A)
+    dW_q = da_q.reshape(-1, A).T @ q.reshape(-1, q.shape[-1])
+    dW_k = da_k.reshape(-1, A).T @ k.reshape(-1, k.shape[-1])
+    return da_q @ W_q, da_k @ W_k, dv, dW_q, dW_k, dw
+
+
+def _softmax(scores: Array, mask: Mask | None) -> Array:
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf)
+    top = scores.max(-1, keepdims=True)
+    p = np.exp(scores - np.where(np.isfinite(top), top, 0))  # the largest exponent becomes 0
+    total = p.sum(-1, keepdims=True)
+    return p / np.where(total > 0, total, 1)
+
+
+def _scores_backward(dout: Array, weights: Array, v: Array) -> tuple[Array, Array]:
+    """Return the gradients by the scores ``(..., L, S)`` and by the values."""
+    check_shape("dout", dout.shape, (*weights.shape[:-1], v.shape[-1]))
+    dp = dout @ v.swapaxes(-1, -2)
+    ds = weights * (dp - (dp * weights).sum(-1, keepdims=True))
+    return ds, weights.swapaxes(-1, -2) @ dout
+
+
+def _scale(q: Array, scale: float | None) -> float:
+    return float(q.shape[-1] ** -0.5) if scale is None else scale
+
+
+def _readable(a: Array, mask: Mask | None) -> Array:
+    """Return keys or values with zeros where no query may look: a NaN there times 0 is a NaN."""
+    return (
+        a if mask is None else np.where(np.any(mask, axis=-2, keepdims=True).swapaxes(-1, -2), a, 0)
+    )
+
+
+def _check(q: Array, k: Array, v: Array, mask: Mask | None) -> None:
+    check_shape("q", q.shape[-2:], ("L", "E"))
+    check_shape("k", k.shape, (*q.shape[:-2], "S", "E"))
+    check_shape("v", v.shape, (*k.shape[:-1], "V"))
+    if mask is not None:
+        check_shape("mask", mask.shape, (*q.shape[:-1], k.shape[-2]))

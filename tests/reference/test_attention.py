@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnncourse.reference import (
+    additive_attention,
+    additive_attention_backward,
+    check_gradients,
+    dot_product_attention,
+    dot_product_attention_backward,
+)
+
+KINDS = ["dot", "additive"]
+
+
+def make(kind, rng, B, L, S):
+    """Return arrays by name; queries and keys have different sizes where that is allowed."""
+    E = {"dot": (3, 3), "additive": (3, 2)}[kind]
+    shapes = {"q": (B, L, E[0]), "k": (B, S, E[1]), "v": (B, S, 4)}
+    if kind == "additive":
+        shapes |= {"W_q": (5, E[0]), "W_k": (5, E[1]), "w": (5,)}
+    return {name: rng.normal(size=shape) for name, shape in shapes.items()}
+
+
+def run(kind, values, mask, dout=None):
+    """Return out and weights, and the gradients by name if ``dout`` is given."""
+    if kind == "dot":
+        out, weights = dot_product_attention(**values, mask=mask)
+        back, kept = dot_product_attention_backward, [weights]
+    else:
+        out, weights, u = additive_attention(**values, mask=mask)
+        back, kept = additive_attention_backward, [weights, u]
+    if dout is None:
+        return out, weights
+    return out, weights, dict(zip(values, back(dout, *kept, **values, mask=mask), strict=True))
+
+
+@given(
+    kind=st.sampled_from(KINDS),
+    sizes=st.tuples(*[st.integers(1, 4)] * 3),
+    masked=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_gradients(kind, sizes, masked, seed):
+    rng = np.random.default_rng(seed)
+    B, L, S = sizes
+    values = make(kind, rng, B, L, S)
+    mask = rng.random((B, L, S)) < 0.6 if masked else None
+    w = rng.normal(size=(B, L, 4))
+    out, weights, grads = run(kind, values, mask, w)
+    sees = np.ones((B, L), bool) if mask is None else mask.any(-1)
+    np.testing.assert_allclose(weights.sum(-1), sees)
+    assert (out[~sees] == 0).all(), "a query that sees nothing gets zeros"
+    errors = check_gradients(lambda: float((run(kind, values, mask)[0] * w).sum()), values, grads)
+    for name, error in errors.items():
+        assert error < 1e-6 or error * np.abs(grads[name]).max() < 1e-9, (name, error)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_no_query_may_see_is_invisible(kind, rng):
+    values = make(kind, rng, 2, 3, 5)
+    mask = np.arange(5) < np.array([5, 3])[:, None, None]  # (2, 1, 5): the second is shorter
+    mask = np.repeat(mask, 3, axis=1)
+    w = rng.normal(size=(2, 3, 4))
+    expected = run(kind, values, mask, w)
+    values["k"][1, 3:] = values["v"][1, 3:] = np.nan
+    found = run(kind, values, mask, w)
+    np.testing.assert_array_equal(found[0], expected[0])
+    for name, g in expected[2].items():
+        np.testing.assert_array_equal(found[2][name], g)
+    assert (found[2]["v"][1, 3:] == 0).all()
+
+
+def test_large_scores_do_not_overflow():
+    q, v = np.full((1, 1, 1), 1e4), np.array([[[1.0], [2.0]]])
+    out, _ = dot_product_attention(q, np.array([[[1.0], [-1.0]]]), v)
+    np.testing.assert_array_equal(out, [[[1.0]]])
+
+
+def test_bad_input(rng):
+    q, k, v = (make("dot", rng, 2, 3, 5)[name] for name in "qkv")
+    with pytest.raises(ValueError, match="q: expected 2 axes"):
+        dot_product_attention(q[0, 0], k, v)
+    with pytest.raises(ValueError, match=r"k: expected shape \(2, S, 3\), got \(2, 5, 2\)"):
+        dot_product_attention(q, k[..., :2], v)
+    with pytest.raises(ValueError, match=r"v: expected shape \(2, 5, V\), got \(2, 4, 4\)"):
+        dot_product_attention(q, k, v[:, :4])
+    with pytest.raises(ValueError, match=r"mask: expected shape \(2, 3, 5\), got \(2, 5, 3\)"):
+        dot_product_attention(q, k, v, np.ones((2, 5, 3), bool))
+    with pytest.raises(ValueError, match=r"W_k: expected shape \(6, 3\), got \(6, 2\)"):
+        additive_attention(q, k, v, np.zeros((6, 3)), np.zeros((6, 2)), np.zeros(6))
+    out, weights = dot_product_attention(q, k, v)
+    with pytest.raises(ValueError, match=r"dout: expected shape \(2, 3, 4\), got \(2, 3, 3\)"):
+        dot_product_attention_backward(out[..., :3], weights, q, k, v)
