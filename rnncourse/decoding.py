@@ -1,7 +1,8 @@
-"""From a model's scores to text: draw the next symbol, again and again."""
+"""From a model's scores to text: draw the next symbol again and again, or search the best text."""
 
+import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ def sample_next(
     *,
     temperature: float = 1.0,
     top_k: int | None = None,
+    top_p: float | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Draw one symbol for each sequence of a batch.
@@ -29,6 +31,10 @@ def sample_next(
         the symbol with the highest score is taken.
     top_k
         Draw among the k highest scores only; None is all.
+    top_p
+        Draw among the fewest symbols that together have at least this probability, the likeliest
+        first, after temperature and ``top_k`` (nucleus sampling, Holtzman et al. 2020); None is
+        all.
     generator
         Where the chance comes from, on the device of ``logits``.
 
@@ -41,37 +47,57 @@ def sample_next(
     ------
     TypeError, ValueError
         If ``logits`` has another shape, holds NaN or ``inf``, or has a row of ``-inf`` alone; if
-        ``temperature`` is negative or not finite; if ``top_k`` is not between 1 and V.
+        ``temperature`` is negative or not finite; if ``top_k`` is not between 1 and V, or
+        ``top_p`` not above 0 and at most 1.
 
     Examples
     --------
     >>> sample_next(torch.tensor([[0.0, 3.0, 1.0]]), temperature=0)
     tensor([1])
     """
-    check_shape("logits", logits.shape, ("B", "V"))
-    if not logits.is_floating_point():
-        raise TypeError(f"logits: expected a floating-point dtype, got {logits.dtype}")
+    best = _check_logits(logits)
     if not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature: expected a finite number of at least 0, got {temperature}")
     if top_k is not None:
         check_at_least("top_k", top_k, 1)
         if top_k > logits.shape[1]:
             raise ValueError(f"top_k: expected at most V = {logits.shape[1]}, got {top_k}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p: expected a number above 0 and at most 1, got {top_p}")
+    if temperature < torch.finfo(logits.dtype).tiny:  # too close to 0 to divide by
+        return logits.argmax(1)
+    if top_p == 1:  # rounding must not cut the last symbols off
+        top_p = None
+    if top_k is None and top_p is None:
+        # Subtracting the maximum first keeps a tiny temperature from overflowing.
+        return _draw(((logits - best) / temperature).softmax(1), generator)
+    scores, symbols = logits.topk(top_k or logits.shape[1])
+    chances = ((scores - best) / temperature).softmax(1)
+    if top_p is not None:
+        before = chances.cumsum(1) - chances  # what the likelier symbols have together
+        chances = chances.masked_fill(before >= top_p, 0)
+    return symbols.gather(1, _draw(chances, generator)[:, None])[:, 0]
+
+
+def _draw(chances: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch.multinomial(chances, 1, generator=generator)[:, 0]
+
+
+def _check_logits(logits: Tensor) -> Tensor:
+    """Return the highest score of each row, ``(B, 1)``."""
+    check_shape("logits", logits.shape, ("B", "V"))
+    if not logits.is_floating_point():
+        raise TypeError(f"logits: expected a floating-point dtype, got {logits.dtype}")
     best = logits.amax(1, keepdim=True)  # NaN if the row holds one
     if not best.isfinite().all():
         raise ValueError("logits: expected no NaN and a finite highest score in each row")
-    if temperature < torch.finfo(logits.dtype).tiny:  # too close to 0 to divide by
-        return logits.argmax(1)
-    if top_k is None:
-        # Subtracting the maximum first keeps a tiny temperature from overflowing.
-        return _draw((logits - best) / temperature, generator)
-    scores, symbols = logits.topk(top_k)
-    drawn = _draw((scores - best) / temperature, generator)
-    return symbols.gather(1, drawn[:, None])[:, 0]
+    return best
 
 
-def _draw(logits: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+def _check_ids(name: str, ids: Tensor, axes: tuple[str, ...]) -> None:
+    check_shape(name, ids.shape, axes)
+    if ids.is_floating_point() or ids.is_complex():
+        raise TypeError(f"{name}: expected whole numbers, got dtype {ids.dtype}")
 
 
 def generate(
@@ -82,6 +108,7 @@ def generate(
     *,
     temperature: float = 1.0,
     top_k: int | None = None,
+    top_p: float | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Read a prompt, then draw symbol after symbol, each fed back as the next input.
@@ -97,7 +124,7 @@ def generate(
         Symbols to start from, whole numbers ``(T, B)``, at least one step.
     n
         How many symbols to draw.
-    temperature, top_k, generator
+    temperature, top_k, top_p, generator
         As for :func:`sample_next`.
 
     Returns
@@ -120,9 +147,7 @@ def generate(
     >>> generate(step, None, torch.tensor([[2]]), 5, temperature=0)[:, 0]
     tensor([3, 0, 1, 2, 3])
     """
-    check_shape("prompt_ids", prompt_ids.shape, ("T", "B"))
-    if prompt_ids.is_floating_point() or prompt_ids.is_complex():
-        raise TypeError(f"prompt_ids: expected whole numbers, got dtype {prompt_ids.dtype}")
+    _check_ids("prompt_ids", prompt_ids, ("T", "B"))
     check_at_least("n", n, 0)
     drawn: list[Tensor] = []
     with torch.no_grad():
@@ -132,6 +157,167 @@ def generate(
             if drawn:
                 logits, state = step(drawn[-1], state)
             drawn.append(
-                sample_next(logits, temperature=temperature, top_k=top_k, generator=generator)
+                sample_next(
+                    logits,
+                    temperature=temperature,
+                    top_k=top_k,
+                    top_p=top_p,
+                    generator=generator,
+                )
             )
     return torch.stack(drawn) if drawn else prompt_ids.new_empty((0, prompt_ids.shape[1]))
+
+
+class Beams(NamedTuple):
+    """What :func:`beam_search` found, K hypotheses for each sequence, the best first.
+
+    Attributes
+    ----------
+    ids
+        Symbols without the start, int64 ``(T, B, K)``; after its end a hypothesis is filled with
+        ``eos``. T is at most ``n``.
+    scores
+        Log probability divided by ``length ** length_penalty``, ``(B, K)``; ``-inf`` for what
+        cannot be.
+    lengths
+        Number of symbols, with the ``eos`` at the end, int64 ``(B, K)``.
+    """
+
+    ids: Tensor
+    scores: Tensor
+    lengths: Tensor
+
+
+def beam_search(
+    step: Callable[[Tensor, State], tuple[Tensor, State]],
+    state: State,
+    start: Tensor,
+    n: int,
+    *,
+    beam: int,
+    eos: int | None = None,
+    length_penalty: float = 0.0,
+    batch_axis: int = -2,
+) -> Beams:
+    """Look for the most probable texts, keeping the best few beginnings at each step.
+
+    A hypothesis that has ended keeps its place in the beam as long as its score is among the
+    best. The search is over when all have ended. A beam of 1 is greedy decoding.
+
+    Parameters
+    ----------
+    step
+        As for :func:`generate`. It first gets B symbols, then one for each hypothesis, B times K.
+        All that differs between sequences, an encoder's output too, must be in the state.
+    state
+        The state before ``start``: tensors, in tuples or lists at any depth. None and whole
+        numbers in it are shared by all sequences.
+    start
+        The symbol which each sequence goes on from, whole numbers ``(B,)``.
+    n
+        The largest number of symbols.
+    beam
+        How many hypotheses to keep, K. There are fewer only if fewer than that exist.
+    eos
+        The symbol that ends a text; None if there is none.
+    length_penalty
+        Scores are log probabilities divided by the length to this power. At 0 short texts win,
+        at 1 the mean for each symbol counts.
+    batch_axis
+        The axis of the sequences in all tensors of the state that ``step`` returns. The last but
+        one is right for ``(B, H)`` and for ``(num_layers, B, H)``.
+
+    Returns
+    -------
+    beams
+        Symbols, scores and lengths.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has another shape, dtype or range, the scores of the symbols are not as
+        :func:`sample_next` needs them, or the state holds something else or another batch.
+
+    Examples
+    --------
+    The likeliest first symbol, 1, leads nowhere good; a beam of 2 sees that.
+
+    >>> chances = torch.tensor([[0.0, 0.6, 0.4], [0.5, 0.5, 0.0], [0.9, 0.1, 0.0]])
+    >>> def step(ids, state):
+    ...     return chances[ids].log(), state
+    >>> for beam in (1, 2):
+    ...     found = beam_search(step, None, torch.tensor([0]), 2, beam=beam)
+    ...     print(found.ids[:, 0, 0].tolist(), round(found.scores[0, 0].exp().item(), 2))
+    [1, 0] 0.3
+    [2, 0] 0.36
+    """
+    _check_ids("start", start, ("B",))
+    check_at_least("n", n, 1)
+    check_at_least("beam", beam, 1)
+    if not 0 <= length_penalty < math.inf:
+        raise ValueError(
+            f"length_penalty: expected a finite number of at least 0, got {length_penalty}"
+        )
+    if eos is not None:
+        check_at_least("eos", eos, 0)
+
+    B = len(start)
+    first = torch.arange(B, device=start.device)[:, None]  # (B, 1)
+    ids = start[:, None, None].long()  # (B, K, 1 + symbols so far), K is 1 before the first step
+    ended = torch.zeros_like(ids[..., 0], dtype=torch.bool)  # (B, K)
+    lengths = torch.zeros_like(ids[..., 0])
+    total: Tensor | None = None  # log probabilities, (B, K)
+    with torch.no_grad():
+        for _ in range(n):
+            K = ids.shape[1]
+            logits, state = step(ids[..., -1].flatten(), state)  # (B K, V)
+            if len(logits) != B * K:
+                raise ValueError(f"step: expected scores of {B * K} rows, got {len(logits)}")
+            if total is None:
+                total = logits.new_zeros(B, 1, dtype=torch.promote_types(logits.dtype, torch.float))
+            # What the model says after an end, or after what cannot be, does not matter.
+            logits = logits.masked_fill((ended | total.isinf()).view(-1, 1), 0)
+            _check_logits(logits)
+            V = logits.shape[1]
+            new = logits.to(total.dtype).log_softmax(1).view(B, K, V)
+            if eos is not None:
+                if eos >= V:
+                    raise ValueError(f"eos: expected a number below V = {V}, got {eos}")
+                stay = new.new_full((V,), -torch.inf)
+                stay[eos] = 0
+                new = torch.where(ended[..., None], stay, new)
+
+            lengths = lengths + ~ended
+            totals = (total[..., None] + new).flatten(1)  # (B, K V)
+            divisor = (lengths.to(total) ** length_penalty).repeat_interleave(V, dim=1)
+            best = (totals / divisor).topk(min(beam, K * V), dim=1).indices
+            parents, symbols = best // V, best % V
+            total, lengths = totals.gather(1, best), lengths.gather(1, parents)
+            ids = torch.cat([ids[first, parents], symbols[..., None]], dim=2)
+            if eos is not None:
+                ended = ended.gather(1, parents) | (symbols == eos)
+            if (ended | total.isinf()).all():
+                break
+            state = _select(state, (first * K + parents).flatten(), batch_axis, B * K)
+    assert total is not None
+    scores = total / lengths.to(total) ** length_penalty
+    return Beams(ids[..., 1:].permute(2, 0, 1), scores, lengths)
+
+
+def _select(state: Any, rows: Tensor, axis: int, batch: int) -> Any:
+    """Return the state with these rows of the batch, in this order."""
+    if isinstance(state, Tensor):
+        if not -state.ndim <= axis < state.ndim or state.shape[axis] != batch:
+            raise ValueError(
+                f"state: expected {batch} sequences on axis {axis} (batch_axis), got shape "
+                f"{tuple(state.shape)}"
+            )
+        return state.index_select(axis, rows)
+    if isinstance(state, tuple | list):
+        parts = [_select(part, rows, axis, batch) for part in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
+    if state is None or isinstance(state, int):
+        return state
+    raise TypeError(
+        f"state: expected tensors, in tuples or lists at any depth, got {type(state).__name__}"
+    )

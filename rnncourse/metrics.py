@@ -1,7 +1,14 @@
-"""What a mean loss means."""
+"""What a mean loss means, and how far outputs are from what they should be."""
 
 import math
-from typing import SupportsFloat
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Any, NamedTuple, SupportsFloat
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rnncourse.checks import check_at_least, check_shape
 
 
 def perplexity(nll: SupportsFloat) -> float:
@@ -52,3 +59,178 @@ def _check(nll: SupportsFloat) -> float:
     if not value >= 0:
         raise ValueError(f"nll: expected a mean loss in nats of at least 0, got {value}")
     return value
+
+
+def edit_distance(a: Sequence[Any], b: Sequence[Any]) -> int:
+    """Return how few insertions, deletions and replacements make one sequence into the other.
+
+    Source: Levenshtein (1966). The work grows with the product of the lengths.
+
+    Parameters
+    ----------
+    a, b
+        Strings, to count characters; lists of words, to count words; or any other sequences whose
+        elements can be compared.
+
+    Examples
+    --------
+    >>> edit_distance("kitten", "sitting")
+    3
+    """
+    row = list(range(len(b) + 1))  # distances from the beginning of a so far to those of b
+    for i, x in enumerate(a, 1):
+        above, row = row, [i]
+        for j, y in enumerate(b):
+            row.append(min(above[j + 1] + 1, row[j] + 1, above[j] + (x != y)))
+    return row[-1]
+
+
+def error_rate(hypotheses: Sequence[Sequence[Any]], references: Sequence[Sequence[Any]]) -> float:
+    """Return the edits that all hypotheses together need, over the length of all references.
+
+    The character error rate for strings, the word error rate for lists of words. It is above 1 if
+    hypotheses are long and wrong.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If either is a single string, their numbers differ, or all references are empty.
+
+    Examples
+    --------
+    >>> error_rate(["cat", "a dog"], ["cut", "a dog"])
+    0.125
+    >>> error_rate(["a cat".split()], ["the cat".split()])
+    0.5
+    """
+    _check_pairs(hypotheses, references)
+    length = sum(map(len, references))
+    if length == 0:
+        raise ValueError("references: expected one that is not empty, got none")
+    return sum(map(edit_distance, hypotheses, references)) / length
+
+
+class Calibration(NamedTuple):
+    """How well a classifier knows its own accuracy.
+
+    Attributes
+    ----------
+    error
+        Expected calibration error: the gap between ``accuracy`` and ``confidence``, as mean over
+        all predictions; from 0 to 1.
+    confidence
+        Mean probability of the predicted class in each bin, ``(n_bins,)``; NaN if it is empty.
+    accuracy
+        Share of right predictions in each bin, ``(n_bins,)``; NaN if it is empty.
+    counts
+        Number of predictions in each bin, ``(n_bins,)``.
+    """
+
+    error: float
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+
+def calibration(probs: ArrayLike, labels: ArrayLike, n_bins: int = 10) -> Calibration:
+    """Compare how sure a classifier is with how often it is right.
+
+    Predictions are sorted by the probability of the likeliest class into bins of equal width
+    between 0 and 1; a bin contains its upper edge. Source: Guo et al. (2017), equation 3.
+
+    Parameters
+    ----------
+    probs
+        Probability of each of C classes for N examples, ``(N, C)``.
+    labels
+        The true classes, whole numbers ``(N,)``.
+    n_bins
+        Number of bins.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has another shape or type, a row of ``probs`` is no distribution, or a
+        label is not between 0 and C - 1.
+
+    Examples
+    --------
+    Of four predictions made with probability 0.9, three are right:
+
+    >>> found = calibration([[0.9, 0.1]] * 4, [0, 0, 0, 1], n_bins=5)
+    >>> round(found.error, 6), found.counts.tolist()
+    (0.15, [0, 0, 0, 0, 4])
+    """
+    p, y = np.asarray(probs, dtype=np.float64), np.asarray(labels)
+    check_shape("probs", p.shape, ("N", "C"))
+    check_shape("labels", y.shape, (len(p),))
+    check_at_least("n_bins", n_bins, 1)
+    if not ((p >= 0).all() and np.allclose(p.sum(1), 1, atol=1e-3)):
+        raise ValueError("probs: expected rows of probabilities whose sum is 1")
+    if y.dtype.kind not in "iu":
+        raise TypeError(f"labels: expected whole numbers, got dtype {y.dtype}")
+    if not ((y >= 0) & (y < p.shape[1])).all():
+        raise ValueError(f"labels: expected numbers from 0 to {p.shape[1] - 1}")
+    highest = p.max(1)
+    bins = np.searchsorted(np.linspace(0, 1, n_bins + 1)[1:-1], highest)
+    counts = np.bincount(bins, minlength=n_bins)
+    sure = np.bincount(bins, highest, n_bins)
+    right = np.bincount(bins, p.argmax(1) == y, n_bins)
+    with np.errstate(invalid="ignore"):  # 0 / 0 in empty bins
+        return Calibration(
+            float(np.abs(right - sure).sum() / len(p)), sure / counts, right / counts, counts
+        )
+
+
+def bleu(
+    hypotheses: Sequence[str],
+    references: Sequence[str] | Sequence[Sequence[str]],
+    *,
+    tokenize: str = "13a",
+) -> float:
+    """Return the corpus BLEU score, as ``sacrebleu`` computes it, from 0 to 100.
+
+    Source: Papineni et al. (2002); Post (2018) for tokens and settings.
+
+    Parameters
+    ----------
+    hypotheses
+        The translations, as plain text and not as tokens.
+    references
+        For each of them one right translation, or a list of several.
+    tokenize
+        How ``sacrebleu`` splits texts: ``"13a"`` as the WMT scorer does, ``"char"`` into
+        characters, ``"none"`` at spaces.
+
+    Raises
+    ------
+    ImportError
+        If ``sacrebleu`` is not installed.
+    TypeError, ValueError
+        If an argument is a single string, or their numbers differ or are 0.
+
+    Examples
+    --------
+    >>> bleu(["the cat sat on the mat"], ["the cat sat on the mat"])
+    100.0
+    """
+    _check_pairs(hypotheses, references)
+    try:
+        import sacrebleu
+    except ImportError as error:
+        raise ImportError("bleu needs sacrebleu: pip install sacrebleu") from error
+    several = [[texts] if isinstance(texts, str) else texts for texts in references]
+    streams = list(zip_longest(*several))  # the first of all, the second of all (or None), …
+    # Rounded: a perfect score would be 100.00000000000004.
+    return round(sacrebleu.corpus_bleu(hypotheses, streams, tokenize=tokenize).score, 10)
+
+
+def _check_pairs(hypotheses: Sequence[Any], references: Sequence[Any]) -> None:
+    for name, texts in (("hypotheses", hypotheses), ("references", references)):
+        if isinstance(texts, str):
+            raise TypeError(f"{name}: expected a list of texts, got a single one")
+    if not len(hypotheses) == len(references) > 0:
+        raise ValueError(
+            f"references: expected at least one, and as many as hypotheses "
+            f"({len(hypotheses)}), got {len(references)}"
+        )

@@ -1,16 +1,19 @@
 """One training loop for the whole course."""
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, SupportsFloat, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
+
+from rnncourse.checks import check_at_least
 
 Model = TypeVar("Model", bound=nn.Module)
 Batch = TypeVar("Batch")
@@ -141,10 +144,11 @@ def fit(
         Its ``step`` is called after each update.
     on_step
         Called after each update with the step and its loss; training ends if it returns True.
-        The place for early stopping, checkpoints and records of one's own.
+        The place for :class:`EarlyStopping`, a :class:`~rnncourse.checkpoint.Checkpoint` and
+        records of one's own.
     history
-        One to go on from, as an earlier call returned it. It is extended in place, so it also
-        survives an interrupt.
+        One to go on from, as an earlier call returned it, or an empty one. It is extended in
+        place, so it also survives an interrupt.
     progress
         Show a progress bar. ``TQDM_DISABLE=1`` in the environment of Python hides all of them.
     desc
@@ -188,7 +192,9 @@ def fit(
     if not parameters:
         raise ValueError("optimizer: expected a parameter that requires a gradient, got none")
     if history is None:
-        history = History(names)
+        history = History()
+    if not history.rows:
+        history.names = names
     elif history.names != names:
         raise ValueError(f"history: expected one of {names}, got one of {history.names}")
 
@@ -306,3 +312,97 @@ def _scalar(result: Tensor) -> Tensor:
     if not result.requires_grad:
         raise ValueError("loss: expected a tensor that depends on parameters, got a constant")
     return result
+
+
+class EarlyStopping:
+    """End training when a validation value has stopped falling, and know the best weights.
+
+    Use one as ``on_step`` of :func:`fit`, and call :meth:`restore` when training is over.
+
+    Parameters
+    ----------
+    model
+        Whose weights are kept.
+    validate
+        Returns the value that should fall, such as a call of :func:`evaluate`.
+    every
+        It is called each time that so many steps are done.
+    patience
+        Training ends when so many values in a row are no lower than the best. NaN is never lower.
+
+    Attributes
+    ----------
+    values
+        Step and value of each validation.
+    best, best_step
+        The lowest value, and when it came; ``inf`` and None before the first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``every`` or ``patience`` is not a whole number of at least 1.
+
+    Examples
+    --------
+    >>> model, values = nn.Linear(1, 1), iter([3.0, 2.0, 4.0, 2.0, 1.0])
+    >>> stop = EarlyStopping(model, lambda: next(values), every=1, patience=2)
+    >>> [stop(step, 0.0) for step in range(4)], stop.best_step
+    ([False, False, False, True], 1)
+    """
+
+    def __init__(
+        self, model: nn.Module, validate: Callable[[], SupportsFloat], *, every: int, patience: int
+    ) -> None:
+        check_at_least("every", every, 1)
+        check_at_least("patience", patience, 1)
+        self.model = model
+        self.validate = validate
+        self.every = every
+        self.patience = patience
+        self.values: list[tuple[int, float]] = []
+        self.best = math.inf
+        self.best_step: int | None = None
+        self._waited = 0
+        self._weights: dict[str, Any] | None = None
+
+    def __call__(self, step: int, loss: float) -> bool:
+        """Validate if it is time; return whether to stop."""
+        if (step + 1) % self.every:
+            return False
+        value = float(self.validate())
+        self.values.append((step, value))
+        self._waited += 1
+        if value < self.best:
+            self.best, self.best_step, self._waited = value, step, 0
+            self._weights = copy.deepcopy(self.model.state_dict())
+        return self._waited >= self.patience
+
+    def restore(self) -> None:
+        """Give the model the weights of the best step.
+
+        Raises
+        ------
+        RuntimeError
+            If no validation has given a value below ``inf``.
+        """
+        if self._weights is None:
+            raise RuntimeError("restore: expected a validation with a finite value, got none")
+        self.model.load_state_dict(self._weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint needs, to go on in the same way."""
+        return {
+            "values": self.values,
+            "best": self.best,
+            "best_step": self.best_step,
+            "waited": self._waited,
+            "weights": self._weights,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        self.values = state["values"]
+        self.best = state["best"]
+        self.best_step = state["best_step"]
+        self._waited = state["waited"]
+        self._weights = state["weights"]

@@ -1,9 +1,12 @@
+import itertools
+from collections import namedtuple
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnncourse.decoding import generate, sample_next
+from rnncourse.decoding import beam_search, generate, sample_next
 
 
 def generator(seed=0):
@@ -32,6 +35,27 @@ def test_frequencies_follow_the_softmax(temperature):
     ids = sample_next(logits.expand(20_000, -1), temperature=temperature, generator=generator())
     share = ids.bincount(minlength=4) / 20_000
     torch.testing.assert_close(share, (logits[0] / temperature).softmax(0), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "share"),
+    [
+        ({"top_p": 0.3}, [0, 0, 0, 1]),
+        ({"top_p": 0.6}, [0, 0, 3 / 7, 4 / 7]),
+        ({"top_p": 0.8}, [0, 2 / 9, 3 / 9, 4 / 9]),
+        ({"top_p": 1}, [0.1, 0.2, 0.3, 0.4]),
+        ({"top_p": 0.6, "top_k": 3}, [0, 0, 3 / 7, 4 / 7]),
+        ({"top_p": 0.8, "top_k": 3}, [0, 2 / 9, 3 / 9, 4 / 9]),
+        ({"top_p": 0.55, "top_k": 2}, [0, 0, 0, 1]),  # of the two, the first alone: 4/7
+        ({"top_p": 0.5, "temperature": 0.5}, [0, 0, 0, 1]),  # 16/30
+    ],
+)
+def test_the_nucleus_is_the_fewest_symbols_with_the_probability(knobs, share):
+    logits = torch.tensor([[0.1, 0.2, 0.3, 0.4]]).log()
+    ids = sample_next(logits.expand(20_000, -1), generator=generator(), **knobs)
+    found = ids.bincount(minlength=4) / 20_000
+    torch.testing.assert_close(found, torch.tensor(share).float(), atol=0.02, rtol=0)
+    assert (found[torch.tensor(share) == 0] == 0).all()
 
 
 def test_the_same_generator_gives_the_same_symbols():
@@ -63,6 +87,8 @@ def test_greedy_and_almost_greedy():
         (torch.zeros(2, 3), {"temperature": torch.nan}, "temperature: expected a finite number"),
         (torch.zeros(2, 3), {"top_k": 0}, "top_k: expected at least 1, got 0"),
         (torch.zeros(2, 3), {"top_k": 4}, "top_k: expected at most V = 3, got 4"),
+        (torch.zeros(2, 3), {"top_p": 0}, "top_p: expected a number above 0 and at most 1, got 0"),
+        (torch.zeros(2, 3), {"top_p": 1.1}, "top_p: expected a number above 0"),
         (torch.zeros(2, 3), {"top_k": 1.5}, "top_k: expected a whole number"),
     ],
 )
@@ -105,3 +131,168 @@ def test_a_bad_prompt_is_refused():
         generate(running_sum, 0, torch.zeros(1, 1), 1)
     with pytest.raises(ValueError, match="n: expected at least 0, got -1"):
         generate(running_sum, 0, torch.zeros(1, 1, dtype=torch.int64), -1)
+
+
+class Tiny:
+    """A random recurrent model; the state is nested and has the batch on the given axis."""
+
+    def __init__(self, V, seed=0, H=5, axis=-2):
+        def draw(*shape):
+            return 2 * torch.randn(shape, dtype=torch.double, generator=generator(seed))
+
+        self.embed, self.recur, self.read = draw(V, H), draw(H, H), draw(H, V)
+        self.axis = axis
+        self.rows = []
+
+    def state(self, B):
+        zeros = torch.zeros(B, self.recur.shape[0], dtype=torch.double)
+        return ((zeros.movedim(0, self.axis), [None]), 3)
+
+    def __call__(self, ids, state):
+        (h, rest), three = state
+        assert rest == [None]
+        assert three == 3
+        self.rows.append(len(ids))
+        h = (self.embed[ids] + h.movedim(self.axis, 0) @ self.recur).tanh()
+        return h @ self.read, ((h.movedim(0, self.axis), rest), three)
+
+
+def every_text(model, start, n, eos, length_penalty):
+    """Return the score of every text that is complete, the best first."""
+    V = len(model.embed)
+    found = {}
+    for text in itertools.product(range(V), repeat=n):
+        if eos in text:
+            text = text[: text.index(eos) + 1]
+        state, total = model.state(1), 0.0
+        for symbol, after in zip((start, *text), text, strict=False):
+            logits, state = model(torch.tensor([symbol]), state)
+            total += logits.log_softmax(1)[0, after].item()
+        found[text] = total / len(text) ** length_penalty
+    return sorted(found.items(), key=lambda item: -item[1])
+
+
+@pytest.mark.parametrize("eos", [None, 2])
+@pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("axis", [-2, 1])
+def test_a_beam_that_holds_all_finds_what_trying_all_finds(eos, length_penalty, axis):
+    V, n = 3, 4
+    model = Tiny(V, axis=axis)
+    start = torch.tensor([0, 1])
+    beams = beam_search(
+        model,
+        model.state(2),
+        start,
+        n,
+        beam=V**n,
+        eos=eos,
+        length_penalty=length_penalty,
+        batch_axis=axis,
+    )
+    assert beams.ids.shape == (n, 2, V**n)
+    for b in range(2):
+        expected = every_text(model, start[b].item(), n, eos, length_penalty)
+        for k, (text, score) in enumerate(expected):
+            length = beams.lengths[b, k]
+            assert beams.ids[:length, b, k].tolist() == list(text)
+            assert (beams.ids[length:, b, k] == (eos or 0)).all()
+            assert beams.scores[b, k].item() == pytest.approx(score, abs=1e-12)
+        assert (beams.scores[b, len(expected) :] == -torch.inf).all()
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
+def test_a_beam_of_one_is_greedy_decoding(length_penalty):
+    for seed in range(20):
+        model, start = Tiny(6, seed), torch.tensor([3, 1, 4])
+        beams = beam_search(
+            model, model.state(3), start, 10, beam=1, eos=0, length_penalty=length_penalty
+        )
+        greedy = generate(model, model.state(3), start[None], 10, temperature=0)
+        for b in range(3):
+            length = beams.lengths[b, 0]
+            assert beams.ids[:length, b, 0].equal(greedy[:length, b])
+            assert (greedy[: length - 1, b] != 0).all()
+            assert length == 10 or greedy[length - 1, b] == 0
+
+
+def plain_search(model, start, n, beam, eos, length_penalty):
+    """Return what a search with Python lists finds, hypothesis by hypothesis."""
+    beams = [((), 0.0, model.state(1), False)]
+
+    def score(item):
+        return item[1] / len(item[0]) ** length_penalty
+
+    for _ in range(n):
+        grown = []
+        for text, total, state, ended in beams:
+            if ended:
+                grown.append((text, total, state, True))
+                continue
+            logits, after = model(torch.tensor([(start, *text)[-1]]), state)
+            for v, new in enumerate(logits.log_softmax(1)[0].tolist()):
+                grown.append(((*text, v), total + new, after, v == eos))
+        beams = sorted(grown, key=score, reverse=True)[:beam]
+    return [(text, score((text, total))) for text, total, _, _ in beams]
+
+
+def test_a_narrow_beam_follows_its_hypotheses_and_the_batch_changes_nothing():
+    for seed in range(10):
+        model, start = Tiny(5, seed), torch.tensor([3, 1, 4, 0])
+        beams = beam_search(model, model.state(4), start, 7, beam=3, eos=0, length_penalty=0.7)
+        for b in range(4):
+            plain = plain_search(model, start[b].item(), 7, 3, 0, 0.7)
+            for k, (text, score) in enumerate(plain):
+                assert beams.ids[: beams.lengths[b, k], b, k].tolist() == list(text)
+                assert beams.scores[b, k].item() == pytest.approx(score, abs=1e-12)
+
+
+def test_the_search_stops_when_all_have_ended_and_ignores_what_cannot_be():
+    """Symbol 2 ends a text; after 1 comes 2; nothing may come after 0, and NaN comes."""
+    scores = torch.tensor([[torch.nan] * 3, [-torch.inf, -torch.inf, 0], [torch.nan] * 3])
+    scores = torch.cat([scores, torch.tensor([[-torch.inf, 1.0, 0.0]])])  # the start, 3
+    calls = []
+
+    def step(ids, state):
+        calls.append((len(ids), torch.is_grad_enabled()))
+        return scores[ids].half(), state
+
+    pair = namedtuple("pair", "h c")
+    state = pair(torch.zeros(1, 1, 4), torch.zeros(1, 1, 4))
+    beams = beam_search(step, state, torch.tensor([3]), 9, beam=3, eos=2)
+    assert calls == [(1, False), (3, False)]
+    assert beams.ids[:, 0, :2].T.tolist() == [[1, 2], [2, 2]]
+    assert beams.lengths[0, :2].tolist() == [2, 1]
+    assert beams.scores.dtype == torch.float32
+    torch.testing.assert_close(beams.scores[0], torch.tensor([1.0, 0.0, -torch.inf]).log_softmax(0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"start": torch.zeros(1, 1).long()}, "start: expected 1 axes"),
+        ({"start": torch.zeros(1)}, "start: expected whole numbers, got dtype torch.float32"),
+        ({"n": 0}, "n: expected at least 1, got 0"),
+        ({"beam": 0}, "beam: expected at least 1, got 0"),
+        ({"eos": -1}, "eos: expected at least 0, got -1"),
+        ({"eos": 4}, "eos: expected a number below V = 4, got 4"),
+        ({"length_penalty": -1}, "length_penalty: expected a finite number of at least 0, got -1"),
+        ({"state": torch.zeros(2, 5)}, r"state: expected 1 sequences on axis -2 .*\(2, 5\)"),
+        ({"state": torch.zeros(1)}, "state: expected 1 sequences on axis -2"),
+        ({"state": ({},)}, "state: expected tensors, in tuples or lists at any depth, got dict"),
+        ({"step": lambda ids, s: (torch.zeros(2, 4), s)}, "step: expected scores of 1 rows, got 2"),
+        (
+            {"step": lambda ids, s: (torch.full((1, 4), torch.nan), s)},
+            "logits: expected no NaN",
+        ),
+    ],
+)
+def test_a_bad_search_is_refused(arguments, message):
+    given = {
+        "step": lambda ids, state: (torch.zeros(len(ids), 4), state),
+        "state": None,
+        "start": torch.tensor([1]),
+        "n": 3,
+        "beam": 2,
+    }
+    with pytest.raises((TypeError, ValueError), match=message):
+        beam_search(**given | arguments)

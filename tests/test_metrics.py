@@ -1,8 +1,21 @@
+import functools
 import math
+import sys
 
+import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rnncourse.metrics import bits_per_character, perplexity
+from rnncourse.metrics import (
+    bits_per_character,
+    bleu,
+    calibration,
+    edit_distance,
+    error_rate,
+    perplexity,
+)
 
 
 def test_a_uniform_guess_over_v_symbols():
@@ -17,3 +30,100 @@ def test_a_uniform_guess_over_v_symbols():
 def test_what_is_no_mean_loss_is_refused(measure, nll):
     with pytest.raises(ValueError, match="nll: expected a mean loss in nats of at least 0"):
         measure(nll)
+
+
+def distance_by_definition(a, b):
+    @functools.cache
+    def distance(i, j):
+        if min(i, j) == 0:
+            return max(i, j)
+        replaced = distance(i - 1, j - 1) + (a[i - 1] != b[j - 1])
+        return min(distance(i - 1, j) + 1, distance(i, j - 1) + 1, replaced)
+
+    return distance(len(a), len(b))
+
+
+texts = st.text("abc", max_size=8)
+
+
+@given(texts, texts, texts)
+def test_edit_distance(a, b, c):
+    d = edit_distance(a, b)
+    assert d == distance_by_definition(a, b) == edit_distance(b, a) == edit_distance([*a], [*b])
+    assert (d == 0) == (a == b)
+    assert edit_distance(a, c) <= d + edit_distance(b, c)
+
+
+def test_the_error_rate_weighs_by_length():
+    assert error_rate(["", "abcdefghi"], ["x", "abcdefghi"]) == pytest.approx(0.1)
+    assert error_rate(["abc"], ["x"]) == 3
+    assert error_rate([[1, 2], [3]], [[1, 2], [4]]) == pytest.approx(1 / 3)
+    with pytest.raises(TypeError, match="hypotheses: expected a list of texts, got a single one"):
+        error_rate("abc", ["abc"])
+    with pytest.raises(ValueError, match=r"as many as hypotheses \(1\), got 2"):
+        error_rate(["a"], ["a", "b"])
+    with pytest.raises(ValueError, match="references: expected at least one"):
+        error_rate([], [])
+    with pytest.raises(ValueError, match="references: expected one that is not empty"):
+        error_rate(["a"], [""])
+
+
+def test_calibration_by_hand():
+    probs = [[0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.1, 0.9, 0.0], [0.0, 0.0, 1.0]]
+    found = calibration(torch.tensor(probs, dtype=torch.float64), torch.tensor([0, 0, 1, 2]), 2)
+    assert found.counts.tolist() == [1, 3]  # 0.5 is in the lower bin
+    np.testing.assert_allclose(found.confidence, [0.5, 2.5 / 3])
+    np.testing.assert_allclose(found.accuracy, [1, 2 / 3])
+    assert found.error == pytest.approx((0.5 + 0.5) / 4)
+
+
+def test_who_draws_labels_from_the_probabilities_is_calibrated(rng):
+    probs = rng.dirichlet([0.5] * 4, size=50_000).astype(np.float32)
+    labels = (probs.cumsum(1) < rng.random((50_000, 1))).sum(1).clip(max=3)
+    honest = calibration(probs, labels)
+    assert honest.error < 0.01
+    assert honest.counts.sum() == 50_000
+    assert np.isnan(honest.accuracy[:2]).all()  # the highest of four is at least 1/4
+    np.testing.assert_allclose(honest.accuracy[3:], honest.confidence[3:], atol=0.03)
+    boast = probs**4
+    assert calibration(boast / boast.sum(1, keepdims=True), labels).error > 0.1
+
+
+@pytest.mark.parametrize(
+    ("probs", "labels", "n_bins", "message"),
+    [
+        ([0.5, 0.5], [0], 5, "probs: expected 2 axes"),
+        ([[0.5, 0.5]], [0, 1], 5, r"labels: expected shape \(1,\)"),
+        ([[0.5, 0.5]], [0], 0, "n_bins: expected at least 1"),
+        ([[2.0, -1.0]], [0], 5, "probs: expected rows of probabilities"),
+        ([[0.5, 0.6]], [0], 5, "probs: expected rows of probabilities"),
+        ([[math.nan, 0.5]], [0], 5, "probs: expected rows of probabilities"),
+        ([[0.5, 0.5]], [0.0], 5, "labels: expected whole numbers, got dtype float64"),
+        ([[0.5, 0.5]], [2], 5, "labels: expected numbers from 0 to 1"),
+        ([[0.5, 0.5]], [-1], 5, "labels: expected numbers from 0 to 1"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused(probs, labels, n_bins, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        calibration(probs, labels, n_bins)
+
+
+def test_bleu_by_hand():
+    pytest.importorskip("sacrebleu")
+    # 5 of 6 words, 3 of 5 pairs, 2 of 4 triples, 1 of 3 fours; as long as the reference.
+    score = 100 * (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25
+    hypothesis, reference = "the cat sat on the mat", "the cat sat on a mat"
+    assert bleu([hypothesis], [reference]) == pytest.approx(score)
+    # As many again right with the same counts: the corpus, not the mean of its sentences.
+    both = 100 * (11 / 12 * 8 / 10 * 6 / 8 * 4 / 6) ** 0.25
+    assert bleu([hypothesis, reference], [reference] * 2) == pytest.approx(both)
+    assert bleu([hypothesis, reference], [[reference, hypothesis], [reference]]) == 100
+    assert bleu(["abcd"], ["abce"], tokenize="char") > bleu(["abcd"], ["abce"])
+    with pytest.raises(TypeError, match="references: expected a list of texts"):
+        bleu(["a"], "a")
+
+
+def test_bleu_says_what_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    with pytest.raises(ImportError, match="bleu needs sacrebleu: pip install sacrebleu"):
+        bleu(["a"], ["a"])

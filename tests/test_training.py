@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from rnncourse.training import DivergenceError, evaluate, fit
+from rnncourse.training import DivergenceError, EarlyStopping, History, evaluate, fit
 
 
 class Chain(nn.Module):
@@ -82,6 +82,9 @@ def test_training_goes_on_from_a_history(model, batches):
     other = Chain()
     whole = fit(other, mse, batches, torch.optim.SGD(other.parameters(), 0.1))
     np.testing.assert_array_equal(whole.losses, history.losses)
+    empty = History()
+    assert fit(model, mse, batches[:2], optimizer, history=empty) is empty
+    assert empty.names == history.names
     with pytest.raises(ValueError, match="history: expected one of"):
         fit(model, mse, batches, torch.optim.SGD(model.first.parameters()), history=history)
 
@@ -268,3 +271,36 @@ def test_evaluate_weighs_by_tokens_and_leaves_the_model_alone(model):
     assert model.training
     with pytest.raises(ValueError, match="batches: expected at least one token"):
         evaluate(model, loss, [])
+
+
+def test_early_stopping_restores_the_best_weights(model, batches):
+    values = iter([3.0, torch.nan, 2.0, torch.tensor(2.5), 2.0, 1.0])
+    kept = []
+
+    def validate():
+        kept.append(copy_of(model))
+        return next(values)
+
+    stop = EarlyStopping(model, validate, every=3, patience=2)
+    with pytest.raises(RuntimeError, match="restore: expected a validation with a finite value"):
+        stop.restore()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    history = fit(model, mse, batches, optimizer, on_step=stop)
+    assert len(history) == 15
+    assert [step for step, _ in stop.values] == [2, 5, 8, 11, 14]
+    assert (stop.best, stop.best_step) == (2.0, 8)
+    stop.restore()
+    for name, value in copy_of(model).items():
+        assert value.equal(kept[2][name])
+        assert not value.equal(kept[4][name])
+
+
+def test_early_stopping_waits_while_values_fall(model, batches):
+    stop = EarlyStopping(model, lambda: evaluate(model, mse, batches), every=1, patience=1)
+    history = fit(model, mse, batches, torch.optim.SGD(model.parameters(), 0.01), on_step=stop)
+    falls = np.diff([value for _, value in stop.values]) < 0
+    assert falls[:-1].all()
+    assert len(history) == len(stop.values)
+    for name in ("every", "patience"):
+        with pytest.raises(ValueError, match=f"{name}: expected at least 1, got 0"):
+            EarlyStopping(model, float, **{"every": 1, "patience": 1, name: 0})

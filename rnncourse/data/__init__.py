@@ -1,18 +1,42 @@
 """The course's data sets. All are there without a network: they ship with Python or are generated.
 
+Two modules are for full runs on public data sets: :mod:`rnncourse.data.download` fetches them,
+:mod:`rnncourse.data.files` reads them.
+
 Everything here is NumPy. Sequences lie along the first axis, ``(T, B)`` or ``(T, B, I)``.
 """
 
 from rnncourse.data.digits import Digits, digit_rows
-from rnncourse.data.memory import delayed_echo
+from rnncourse.data.memory import (
+    adding,
+    associative_recall,
+    copying,
+    delayed_echo,
+    parity,
+    recall_first,
+)
+from rnncourse.data.series import Series, load_series, seasonal_naive, split_series
 from rnncourse.data.text import Vocabulary, python_manual, split_text, stream_batches
+from rnncourse.data.translation import Pair, translation_pairs, word_by_word
 
 __all__ = [
     "Digits",
+    "Pair",
+    "Series",
     "Vocabulary",
+    "adding",
+    "associative_recall",
+    "copying",
     "delayed_echo",
     "digit_rows",
+    "load_series",
+    "parity",
     "python_manual",
+    "recall_first",
+    "seasonal_naive",
+    "split_series",
     "split_text",
     "stream_batches",
+    "translation_pairs",
+    "word_by_word",
 ]

@@ -38,7 +38,7 @@ COLORS = {
     "plum": "blue",
     "berry": "blue",
 }
-"""Each noun and its color: four colors, two nouns each."""
+"""Each noun and its color, two nouns for each of four colors."""
 
 HEADS = {
     "tree": ("trees", "tall"),
@@ -60,7 +60,7 @@ FOODS = {
     "bear": "honey",
     "cow": "grass",
 }
-"""Each animal and its favorite food: no two have the same."""
+"""Each animal and its favorite food; no two have the same."""
 
 PAD = "<pad>"
 

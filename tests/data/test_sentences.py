@@ -20,6 +20,7 @@ from rnncourse.data.sentences import (
     story,
     vocabulary,
 )
+from rnncourse.data.text import Vocabulary
 
 
 def decided_by(sentence, question):
@@ -131,3 +132,5 @@ def test_bad_input_is_refused(rng):
         best_score(Question("food", 10, 7), -1)
     with pytest.raises(ValueError, match="drawn: expected at least one sentence"):
         pad_sentences([], vocabulary())
+    with pytest.raises(ValueError, match="words: expected a vocabulary with '<pad>'"):
+        pad_sentences(sentences(1, rng), Vocabulary(["cat"]))

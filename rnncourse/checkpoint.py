@@ -1,0 +1,184 @@
+"""Training that goes on to the same bits after it was killed."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+
+from rnncourse.checks import check_at_least
+from rnncourse.training import History
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """What knows its own state: models, optimizers, schedulers, ``EarlyStopping`` and others."""
+
+    def state_dict(self) -> Any:
+        """Return the state."""
+
+    def load_state_dict(self, state: Any, /) -> Any:
+        """Take the state over."""
+
+
+Part = Stateful | torch.Generator | np.random.Generator
+
+
+class Checkpoint:
+    """Writes to a file, every so many steps, all that training needs to go on from there.
+
+    Use one as ``on_step`` of :func:`~rnncourse.training.fit`, with the history that :meth:`load`
+    returns. Where early stopping is used too, it comes first, so that its state is saved with
+    the step: ``on_step=lambda *step: stop(*step) or checkpoint(*step)``.
+
+    The file holds the parts, the history, and the state of PyTorch's own random numbers, which
+    dropout draws from. It does not hold the place in the batches. Either make the same batches
+    again and leave those out that are done, as in the example; or, where nothing but a random
+    generator decides on the next batch, give this generator as a part, and leave none out.
+
+    Parameters
+    ----------
+    path
+        The file. Another file is written and then renamed to it, so at any moment it is whole.
+    every
+        How many steps lie between two writes.
+    parts
+        Model, optimizer, scheduler, and all else that changes in training: what has
+        ``state_dict`` and ``load_state_dict``, PyTorch generators, generators of
+        ``numpy.random.default_rng``.
+
+    Attributes
+    ----------
+    history
+        What :meth:`load` returned.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``every`` is not a whole number of at least 1, or a part has no state that can be kept.
+
+    Examples
+    --------
+    The same lines start training and, after a kill, go on with it. Here the first run ends after
+    12 steps, and the second goes on from the 10 steps that were saved:
+
+    >>> import itertools, tempfile
+    >>> from torch import nn
+    >>> from rnncourse.training import fit
+    >>> def train(path, steps):
+    ...     torch.manual_seed(0)
+    ...     model = nn.Linear(1, 1)
+    ...     optimizer = torch.optim.Adam(model.parameters())
+    ...     checkpoint = Checkpoint(path, every=5, model=model, optimizer=optimizer)
+    ...     history = checkpoint.load()
+    ...     done = len(history)
+    ...     batches = itertools.islice(torch.linspace(-1, 1, 20), done, steps)
+    ...     fit(
+    ...         model,
+    ...         lambda model, x: (model(x[None]) - 3 * x).square().sum(),
+    ...         batches,
+    ...         optimizer,
+    ...         history=history,
+    ...         on_step=checkpoint,
+    ...         progress=False,
+    ...     )
+    ...     return done, len(history)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     train(f"{folder}/run.pt", 12), train(f"{folder}/run.pt", 20)
+    ((0, 12), (10, 20))
+    """
+
+    def __init__(self, path: str | Path, *, every: int, **parts: Part) -> None:
+        check_at_least("every", every, 1)
+        for name, part in parts.items():
+            if isinstance(part, np.random.Generator):
+                # The state of others holds arrays, which no safe loader reads.
+                known = isinstance(part.bit_generator, np.random.PCG64)
+            else:
+                known = isinstance(part, Stateful | torch.Generator)
+            if not known:
+                raise TypeError(
+                    f"{name}: expected state_dict and load_state_dict, a torch.Generator or a "
+                    f"generator of numpy.random.default_rng, got {part!r}"
+                )
+        self.path = Path(path)
+        self.every = every
+        self.parts = parts
+        self.history = History()
+
+    def __call__(self, step: int, loss: float) -> None:
+        """Save if it is time.
+
+        Raises
+        ------
+        ValueError
+            If ``fit`` was not given the history that :meth:`load` returned.
+        """
+        if len(self.history) != step + 1:
+            raise ValueError(
+                f"history: expected fit(history=checkpoint.load()), got a checkpoint with "
+                f"{len(self.history)} steps after step {step}"
+            )
+        if (step + 1) % self.every == 0:
+            self.save()
+
+    def save(self) -> None:
+        """Write the file."""
+        content = {
+            "parts": {name: _state(part) for name, part in self.parts.items()},
+            "names": self.history.names,
+            "rows": torch.tensor(self.history.rows, dtype=torch.float64),
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all(),  # empty without such a device
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = self.path.with_name(self.path.name + ".new")
+        with new.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())  # the content is on the disk before the name is
+        os.replace(new, self.path)
+
+    def load(self) -> History:
+        """Bring all parts back to where the file was written; do nothing if there is no file.
+
+        Returns
+        -------
+        history
+            For ``fit``; empty if there is no file.
+
+        Raises
+        ------
+        ValueError
+            If the file is no checkpoint, or one with other parts.
+        """
+        try:
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
+            saved = content["parts"]
+        except FileNotFoundError:
+            return self.history
+        except (RuntimeError, EOFError, LookupError, TypeError, pickle.UnpicklingError) as error:
+            raise ValueError(f"path: expected a checkpoint, got {self.path}: {error}") from error
+        if saved.keys() != self.parts.keys():
+            raise ValueError(f"path: expected the parts {[*self.parts]}, got {[*saved]}")
+        for name, part in self.parts.items():
+            if isinstance(part, torch.Generator):
+                part.set_state(saved[name])
+            elif isinstance(part, np.random.Generator):
+                part.bit_generator.state = saved[name]
+            else:
+                part.load_state_dict(saved[name])
+        self.history = History(content["names"], [tuple(row) for row in content["rows"].tolist()])
+        torch.set_rng_state(content["random"])
+        torch.cuda.set_rng_state_all(content["random_cuda"][: torch.cuda.device_count()])
+        return self.history
+
+
+def _state(part: Part) -> Any:
+    if isinstance(part, torch.Generator):
+        return part.get_state()
+    if isinstance(part, np.random.Generator):
+        return part.bit_generator.state
+    return part.state_dict()

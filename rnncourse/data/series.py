@@ -1,0 +1,217 @@
+"""Real time series, carried by statsmodels, with the forecast that any model has to beat."""
+
+from importlib import import_module
+from itertools import pairwise
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rnncourse.checks import check_at_least, check_choice
+
+
+class Series(NamedTuple):
+    """Measurements at regular times: one variable a column."""
+
+    values: NDArray[np.float64]  # (T, I)
+    dates: NDArray[np.datetime64]  # (T,): days; of a month or a quarter the first
+    names: tuple[str, ...]  # (I,)
+    units: tuple[str, ...]  # (I,)
+    period: int  # steps in a year
+    measured: NDArray[np.bool_]  # (T,): False where a gap was filled in
+
+    def span(self, start: int, stop: int) -> Self:
+        """Return the steps from ``start`` to before ``stop``."""
+        s = slice(start, stop)
+        return self._replace(values=self.values[s], dates=self.dates[s], measured=self.measured[s])
+
+
+GDP_UNIT = "billion dollars of 2005 a year"
+
+MACRO = {
+    "realgdp": ("gross domestic product", GDP_UNIT),
+    "realcons": ("consumption", GDP_UNIT),
+    "realinv": ("private investment", GDP_UNIT),
+    "realgovt": ("government spending", GDP_UNIT),
+    "realdpi": ("disposable income", GDP_UNIT),
+    "cpi": ("consumer prices", "index, 1982-84 is 100"),
+    "m1": ("money stock M1", "billion dollars"),
+    "tbilrate": ("treasury bill rate", "% a year"),
+    "unemp": ("unemployment", "%"),
+    "pop": ("population", "million"),
+    "infl": ("inflation", "% a year"),
+    "realint": ("real interest rate", "% a year"),
+}
+"""Name and unit of each variable of the American economy, under statsmodels' column name."""
+
+SERIES = ("co2", "elnino", "electrical", "macro")
+"""What :func:`load_series` knows."""
+
+
+def load_series(name: str) -> Series:
+    """Load one of statsmodels' time series. It needs no network.
+
+    ========== ====================================================== ============ ===== ===
+    name       what                                                   from, to     T     I
+    ========== ====================================================== ============ ===== ===
+    co2        weekly carbon dioxide in the air of Mauna Loa, Hawaii  1958 to 2001 2284  1
+    elnino     monthly sea surface temperature, Pacific off Peru      1950 to 2010 732   1
+    electrical monthly turnover of electrical industry, euro area     1995 to 2016 257   1
+    macro      quarterly economy of the United States                 1959 to 2009 203   12
+    ========== ====================================================== ============ ===== ===
+
+    59 weeks of ``co2`` were not measured. They are filled in on a straight line between their
+    neighbors, and ``measured`` is False there. That line looks at later weeks, so leave these
+    steps out of a score.
+
+    The baseline says of each step what was a year before (:func:`seasonal_naive`). On the last
+    fifth of a series it misses by 1.65 ppmv (``co2``), 1.06 °C (``elnino``) and 2.95 points
+    (``electrical``) in the mean. ``macro`` is seasonally adjusted: its naive forecast is the last
+    value, ``period=1``, which misses unemployment one quarter ahead by 0.25 points.
+
+    Parameters
+    ----------
+    name
+        One of :data:`SERIES`.
+
+    Returns
+    -------
+    series
+        Values float64 ``(T, I)``, dates ``(T,)``, names and units of the I variables, the number
+        of steps in a year, and which steps were measured. :func:`seasonal_naive` is the baseline.
+
+    Raises
+    ------
+    ImportError
+        If statsmodels, which carries the data, is not installed.
+    ValueError
+        If the name is unknown.
+
+    References
+    ----------
+    Keeling and Whorf (2004), "Atmospheric CO2 concentrations derived from flask air samples";
+    NOAA, ERSST.V3B, Niño 1+2; Eurostat, total turnover index, NACE 26-27; Federal Reserve Bank of
+    St. Louis, FRED.
+
+    Examples
+    --------
+    >>> co2 = load_series("co2")
+    >>> co2.values.shape, co2.units, co2.dates[0]
+    ((2284, 1), ('ppmv',), np.datetime64('1958-03-29'))
+    """
+    check_choice("name", name, SERIES)
+    table: Any = _table({"electrical": "elec_equip", "macro": "macrodata"}.get(name, name))
+    if name == "co2":
+        names, units, period = ("carbon dioxide",), ("ppmv",), 52
+        dates = table.index.to_numpy()
+    elif name == "elnino":
+        names, units, period = ("sea surface temperature",), ("°C",), 12
+        start = int(table.pop("YEAR").iloc[0])
+        dates = np.datetime64(f"{start}-01") + np.arange(table.size)
+    elif name == "electrical":
+        names, units, period = ("turnover",), ("index",), 12
+        dates = table.index.to_numpy()
+    else:
+        names, units = zip(*MACRO.values(), strict=True)
+        period = 4
+        dates = np.datetime64("1959-01") + 3 * np.arange(len(table))
+        table = table[list(MACRO)]
+    values = table.to_numpy(np.float64).reshape(-1, len(names))
+    measured = ~np.isnan(values).any(axis=1)
+    steps = np.arange(len(values))
+    filled = [np.interp(steps, steps[measured], column[measured]) for column in values.T]
+    return Series(
+        np.stack(filled, axis=1), dates.astype("datetime64[D]"), names, units, period, measured
+    )
+
+
+def split_series(series: Series, *fractions: float) -> tuple[Series, ...]:
+    """Cut a series into spans that follow each other in time: never shuffle a series.
+
+    Parameters
+    ----------
+    series
+        What to cut.
+    fractions
+        The share of each span but the last, which has the rest.
+
+    Returns
+    -------
+    spans
+        One more than fractions.
+
+    Raises
+    ------
+    ValueError
+        If a span would be empty.
+
+    Examples
+    --------
+    >>> dates = np.arange(np.datetime64("2000-01-01"), np.datetime64("2000-01-11"))
+    >>> days = Series(np.zeros((10, 1)), dates, ("zero",), ("m",), 7, np.ones(10, bool))
+    >>> [len(span.values) for span in split_series(days, 0.6, 0.2)]
+    [6, 2, 2]
+    """
+    T = len(series.values)
+    edges = [0, *(round(T * edge) for edge in np.cumsum(fractions)), T]
+    if (np.diff(edges) < 1).any():
+        raise ValueError(
+            f"fractions: expected positive shares that leave steps for every span, got {fractions}"
+        )
+    return tuple(series.span(a, b) for a, b in pairwise(edges))
+
+
+def seasonal_naive(history: ArrayLike, period: int, horizon: int) -> NDArray[np.float64]:
+    """Forecast that each season comes back as it was one period ago.
+
+    With a period of 1 it is the last value for ever.
+
+    Parameters
+    ----------
+    history
+        What is known, ``(T,)`` or ``(T, I)``, T at least ``period``.
+    period
+        Steps after which the season comes again.
+    horizon
+        How many steps to forecast.
+
+    Returns
+    -------
+    forecast
+        Float64 ``(horizon,)`` or ``(horizon, I)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is not whole or too small, or the history is shorter than a period.
+
+    References
+    ----------
+    Hyndman and Athanasopoulos (2021), "Forecasting: principles and practice", section 5.2.
+
+    Examples
+    --------
+    >>> seasonal_naive([1, 2, 3, 4, 5], period=3, horizon=4).tolist()
+    [3.0, 4.0, 5.0, 3.0]
+    """
+    check_at_least("period", period, 1)
+    check_at_least("horizon", horizon, 1)
+    past = np.asarray(history, np.float64)
+    if past.ndim not in (1, 2) or len(past) < period:
+        raise ValueError(
+            f"history: expected (T,) or (T, I) with T of at least period = {period}, "
+            f"got shape {past.shape}"
+        )
+    return past[len(past) - period + np.arange(horizon) % period]
+
+
+def _table(name: str) -> object:
+    """Return one of statsmodels' tables."""
+    try:
+        module = import_module(f"statsmodels.datasets.{name}")
+    except ImportError as error:
+        raise ImportError(
+            "load_series: expected statsmodels, which carries the data; "
+            "install it with: pip install statsmodels"
+        ) from error
+    return module.load_pandas().data

@@ -1,0 +1,210 @@
+"""The file is also a program: ``python test_checkpoint.py FOLDER DIE_AT DIE_IN_WRITE``."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rnncourse.checkpoint import Checkpoint
+from rnncourse.training import EarlyStopping, evaluate, fit
+
+STEPS = 24
+
+
+class Net(nn.Module):
+    """Recurrent, with dropout, which draws from PyTorch's own random numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(3, 4, num_layers=2, dropout=0.3)
+        self.readout = nn.Linear(4, 1)
+
+    def forward(self, x):
+        return self.readout(self.rnn(x)[0][-1])
+
+
+def mse(model, batch):
+    return (model(batch) - batch.sum(0)[:, :1]).square().mean()
+
+
+def epochs(generator):
+    """Batches in another order each time, so that the place in an epoch counts."""
+    x = torch.linspace(-1, 1, 8 * 5 * 3).view(8, 5, 1, 3)
+    while True:
+        for i in torch.randperm(8, generator=generator).tolist():
+            yield x[i]
+
+
+def train(folder, die_at=-1):
+    """Train from the start, or from where the checkpoint in the folder is."""
+    torch.manual_seed(0)
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=STEPS)
+    noise, more_noise = torch.Generator().manual_seed(1), np.random.default_rng(2)
+    held_out = torch.linspace(1, -1, 30).view(5, 2, 3)
+    stop = EarlyStopping(model, lambda: evaluate(model, mse, [held_out]), every=4, patience=99)
+
+    def loss(model, x):
+        x = x + 0.1 * torch.randn(x.shape, generator=noise) + 0.1 * more_noise.normal()
+        return mse(model, x.float())
+
+    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "stop": stop}
+    checkpoint = Checkpoint(
+        Path(folder) / "run.pt", every=5, **parts, noise=noise, more_noise=more_noise
+    )
+    history = checkpoint.load()
+    began = len(history)
+
+    def on_step(step, value):
+        if step == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return stop(step, value) or checkpoint(step, value)
+
+    batches = epochs(torch.Generator().manual_seed(3))
+    fit(
+        model,
+        loss,
+        itertools.islice(batches, began, STEPS),
+        optimizer,
+        clip_norm=1.0,
+        scheduler=scheduler,
+        on_step=on_step,
+        history=history,
+        progress=False,
+    )
+    return began, {
+        "model": model.state_dict(),
+        "best": stop.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "rate": scheduler.get_last_lr(),
+        "losses": torch.from_numpy(history.losses),
+        "norms": torch.from_numpy(history.parameter_norms),
+        "random": [torch.rand(3), torch.rand(3, generator=noise), more_noise.random()],
+    }
+
+
+def assert_same_bits(a, b):
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same_bits(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_same_bits(x, y)
+    elif isinstance(a, torch.Tensor):
+        assert a.dtype == b.dtype
+        assert a.equal(b)
+    else:
+        assert a == b
+
+
+def test_after_kills_training_ends_with_the_same_bits(tmp_path):
+    def run(die_at, die_in_write):
+        code = subprocess.run(
+            [sys.executable, __file__, str(tmp_path / "killed"), str(die_at), str(die_in_write)],
+            timeout=120,
+        ).returncode
+        assert code == -signal.SIGKILL
+
+    file = tmp_path / "killed" / "run.pt"
+    run(die_at=7, die_in_write=99)
+    first = file.read_bytes()
+    run(die_at=99, die_in_write=2)  # the first write is that of step 10
+    assert file.read_bytes() != first
+    assert file.with_name("run.pt.new").exists()
+
+    began, resumed = train(tmp_path / "killed")
+    assert began == 10
+    began, whole = train(tmp_path / "whole")
+    assert began == 0
+    assert len(whole["losses"]) == STEPS
+    assert_same_bits(resumed, whole)
+    assert not file.with_name("run.pt.new").exists()
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+        ),
+    ],
+)
+def test_a_generator_that_makes_the_batches_can_be_a_part(tmp_path, device):
+    def run(path, *stops):
+        for steps in stops:
+            torch.manual_seed(0)
+            model = nn.Sequential(nn.Dropout(0.5), nn.Linear(3, 1)).to(device)
+            chance = torch.Generator(device).manual_seed(0)
+            optimizer = torch.optim.Adam(model.parameters(), 0.1)
+            checkpoint = Checkpoint(path, every=2, model=model, optimizer=optimizer, chance=chance)
+            history = checkpoint.load()
+            endless = (
+                torch.randn(5, 1, 3, generator=chance, device=device) for _ in itertools.count()
+            )
+            batches = itertools.islice(endless, steps - len(history))
+            fit(model, mse, batches, optimizer, history=history, on_step=checkpoint)
+        return model.state_dict()
+
+    assert_same_bits(run(tmp_path / "a", 8), run(tmp_path / "b", 3, 5, 8))
+
+
+def test_no_file_is_a_start_and_folders_are_made(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "a" / "b" / "run.pt", every=1, model=nn.Linear(1, 1))
+    assert len(checkpoint.load()) == 0
+    checkpoint.save()
+    assert len(checkpoint.load()) == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", {"weights": 1}, [1]])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
+    path = tmp_path / "run.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(ValueError, match=r"path: expected a checkpoint, got .*run\.pt"):
+        Checkpoint(path, every=1).load()
+
+
+def test_bad_use_is_refused(tmp_path):
+    model = nn.Linear(1, 1)
+    with pytest.raises(ValueError, match="every: expected at least 1, got 0"):
+        Checkpoint(tmp_path / "run.pt", every=0)
+    for part in (3, np.random.Generator(np.random.MT19937())):
+        with pytest.raises(TypeError, match="seed: expected state_dict and load_state_dict"):
+            Checkpoint(tmp_path / "run.pt", every=1, seed=part)
+    checkpoint = Checkpoint(tmp_path / "run.pt", every=1, model=model)
+    checkpoint.save()
+    with pytest.raises(ValueError, match=r"path: expected the parts \['net'\], got \['model'\]"):
+        Checkpoint(tmp_path / "run.pt", every=1, net=model).load()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with pytest.raises(ValueError, match=r"expected fit\(history=checkpoint.load\(\)\)"):
+        fit(model, mse, [torch.ones(2, 1, 1)], optimizer, on_step=checkpoint)
+
+
+if __name__ == "__main__":
+    folder, die_at, die_in_write = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    save, writes = torch.save, itertools.count(1)
+
+    def save_or_die(content, file):
+        if next(writes) == die_in_write:
+            file.write(b"half a file")
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        save(content, file)
+
+    torch.save = save_or_die
+    train(folder, die_at)
