@@ -16,16 +16,30 @@ Where things are::
     │   ├── optim           SGD, Adam, clipping by norm
     │   └── gradcheck       central differences, relative error
     ├── torch           PyTorch layers, drop-ins for those of torch.nn
-    │   └── rnn             RNN, trained through the hand-derived pass
+    │   ├── rnn             RNN, trained through the hand-derived pass
+    │   ├── lstm            LSTM, likewise
+    │   ├── gru             GRU, likewise
+    │   ├── layers          what these three share: layouts, layers, which pass runs
+    │   ├── steps           how they lay out time: rows of all steps in one matrix
+    │   ├── scan            linear recurrences, all steps at once
+    │   ├── minimal         minGRU and minLSTM, whose gates look at the input alone
+    │   ├── attention       dot-product, additive, several heads; positions
+    │   ├── transformer     a small one, with a key-value cache
+    │   └── seq2seq         encoder and decoder, with or without attention
     ├── data            data sets, real and generated; each with a seed and a baseline
     │   ├── text            the Python manual, vocabularies, batches of parallel streams
     │   ├── sentences       a small language in which memory can be measured
-    │   ├── memory          tasks with a known delay
-    │   └── digits          handwritten digits, row by row
+    │   ├── memory          tasks with a known delay: echo, adding, copying, recall, parity
+    │   ├── digits          handwritten digits, row by row
+    │   ├── series          time series that statsmodels carries
+    │   ├── translation     English and Spanish from one grammar, with alignments
+    │   ├── files           readers for public formats: IDX, reviews, text pairs, recordings
+    │   └── download        public data sets, with checksum and cache
     ├── ngram           character n-grams, the baseline of language models
     ├── training        one training loop for the whole course
-    ├── decoding        from scores to text: temperature, top-k
-    ├── metrics         perplexity, bits per character
+    ├── checkpoint      stop and go on, to the same bits
+    ├── decoding        from scores to text: temperature, top-k, nucleus, beam search
+    ├── metrics         perplexity, bits per character, edit distance, BLEU, calibration
     ├── plots           the look of the figures, the unrolled network
     ├── interact        figures to operate in the page, without a kernel
     ├── checks          errors that say what was expected and what came

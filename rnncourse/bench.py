@@ -9,14 +9,18 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
 
-from rnncourse.torch import RNN
+from rnncourse.torch import GRU, LSTM, RNN
+
+PAIRS = [(RNN, torch.nn.RNN), (GRU, torch.nn.GRU), (LSTM, torch.nn.LSTM)]
+STEPS = ("training", "training, inner layer", "inference")
 
 # (T, B, I, H): from the size of a homework to that of a word-level language model.
 SIZES = [(64, 32, 64, 128), (128, 32, 128, 256), (256, 64, 64, 64), (35, 20, 200, 200)]
@@ -54,9 +58,15 @@ def ratios(
         One number a pair. ``statistics.median(s / f for s, f in zip(*...))`` above 1 means that
         ``fast`` deserves its name.
     """
-    times: tuple[list[float], list[float]] = ([], [])
+    slow_seconds, fast_seconds = in_turn([slow, fast], runs)
+    return slow_seconds, fast_seconds
+
+
+def in_turn(functions: Sequence[Callable[[], object]], runs: int) -> list[list[float]]:
+    """Time functions in turn, as :func:`ratios` does: seconds for each function and run."""
+    times: list[list[float]] = [[] for _ in functions]
     for run in range(runs + 3):
-        for f, seconds in zip((slow, fast), times, strict=True):
+        for f, seconds in zip(functions, times, strict=True):
             start = time.perf_counter()
             f()
             if run >= 3:
@@ -64,65 +74,112 @@ def ratios(
     return times
 
 
-def training_step(
-    layer: torch.nn.Module, T: int, B: int, I: int, input_gradient: bool
+def one_step(
+    layer: torch.nn.Module, T: int, B: int, I: int, step: str = "training"
 ) -> Callable[[], object]:
-    """Return a function that runs ``layer`` forward and backward on fixed random data."""
+    """Return a function that runs ``layer`` on fixed random data.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    T, B, I
+        Size of its input.
+    step
+        ``"training"`` (forward and backward), ``"training, inner layer"`` (by the inputs too, as
+        every layer but the first must) or ``"inference"``.
+    """
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(T, B, I, generator=generator).requires_grad_(input_gradient)
+    x = torch.randn(T, B, I, generator=generator).requires_grad_(step == STEPS[1])
     dout = torch.randn(layer(x)[0].shape, generator=generator)
 
-    def step() -> None:
+    def train() -> None:
         x.grad = None
         layer.zero_grad()
         layer(x)[0].backward(dout)
 
-    return step
+    return torch.no_grad()(lambda: layer(x)) if step == "inference" else train
 
 
-def compare(runs: int) -> Iterator[tuple[str, tuple[int, ...], bool, float, float, float]]:
-    """Yield layer, size, whether inputs need a gradient, both medians (s) and the median ratio."""
-    cases = [(size, inner) for size in SIZES for inner in (False, True)]
-    for (T, B, I, H), inner in tqdm(cases, desc="bench", leave=False):
-        theirs, ours = torch.nn.RNN(I, H), RNN(I, H)
-        ours.load_state_dict(theirs.state_dict())
-        theirs_step, ours_step = (training_step(m, T, B, I, inner) for m in (theirs, ours))
-        slow, fast = ratios(theirs_step, ours_step, runs)
-        ratio = statistics.median(s / f for s, f in zip(slow, fast, strict=True))
-        yield "RNN", (T, B, I, H), inner, statistics.median(slow), statistics.median(fast), ratio
+class Row(NamedTuple):
+    """One line of the table: medians in seconds, ratios above 1 where ours is faster."""
+
+    layer: str
+    size: tuple[int, ...]
+    step: str
+    torch_seconds: float
+    by_hand_seconds: float
+    by_hand_ratio: float
+    default_ratio: float
+    default_ran: str
 
 
-def table(runs: int) -> str:
-    """Run the benchmark and return it as a page in Markdown."""
+def compare(layer: int, size: tuple[int, int, int, int], step: str, runs: int) -> Row:
+    """Measure one layer of ``PAIRS``: that of ``torch.nn``, the pass by hand, and the default."""
+    (T, B, I, H), (ours, theirs) = size, PAIRS[layer]
+    nets = [theirs(I, H), ours(I, H, kernel="hand-derived"), ours(I, H)]
+    for net in nets[1:]:
+        net.load_state_dict(nets[0].state_dict())
+    times = in_turn([one_step(net, T, B, I, step) for net in nets], runs)
+    by_hand, default = (
+        statistics.median(t / own for t, own in zip(times[0], column, strict=True))
+        for column in times[1:]
+    )
+    slow, fast = (statistics.median(column) for column in times[:2])
+    return Row(ours.__name__, size, step, slow, fast, by_hand, default, str(nets[2].ran))
+
+
+def table(rows: Sequence[Row], runs: int) -> str:
+    """Return the measurements as a page in Markdown."""
     lines = [
         "# Benchmarks",
         "",
-        "One training step (forward and backward) of a layer of `rnncourse.torch` against the same",
-        "layer of `torch.nn`: same weights, same data, float32. The ratio is the median over",
-        f"{runs} pairs of runs in turn; above 1, ours is faster. *Input gradient* says whether the",
-        "layer also computes the gradient by its inputs, as every layer but the first must.",
-        "`make bench` writes this page anew.",
+        "The layers of `rnncourse.torch` against those of `torch.nn`: same weights, same data,",
+        "float32. A training step is forward and backward; an inner layer also computes the",
+        "gradient by its inputs, as every layer but the first must. *By hand* is the hand-derived",
+        "pass. *Default* is what a layer does when you leave the choice to it, and which of the",
+        "two passes ran. A ratio is the time of `torch.nn` over ours, the median over",
+        f"{runs} runs in turn; above 1, ours is faster. `make bench` writes this page anew.",
         "",
         f"Machine: {machine()}. Date: {date.today().isoformat()}.",
         "",
-        "| layer | T | B | I | H | input gradient | `torch.nn` (ms) | ours (ms) | ratio |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| layer | T | B | I | H | step | `torch.nn` (ms) | by hand (ms) | ratio by hand "
+        "| ratio default | default ran |",
+        "|" + "---|" * 11,
     ]
-    found = list(compare(runs))
-    for layer, size, inner, slow, fast, ratio in found:
-        cells = [layer, *size, "yes" if inner else "no", f"{slow * 1e3:.2f}", f"{fast * 1e3:.2f}"]
-        lines.append("| " + " | ".join(map(str, cells)) + f" | {ratio:.2f} |")
-    mean = statistics.geometric_mean(row[-1] for row in found)
-    return "\n".join([*lines, "", f"Geometric mean of the ratios: {mean:.2f}.", ""])
+    for row in rows:
+        times = (f"{seconds * 1e3:.2f}" for seconds in (row.torch_seconds, row.by_hand_seconds))
+        ratios = (f"{ratio:.2f}" for ratio in (row.by_hand_ratio, row.default_ratio))
+        found = [row.layer, *row.size, row.step, *times, *ratios, row.default_ran]
+        lines.append("| " + " | ".join(map(str, found)) + " |")
+    lines += [
+        "",
+        "Ratios over all sizes:",
+        "",
+        "| layer | step | by hand: mean, least | default: mean, least |",
+    ]
+    lines += ["|---|---|---|---|"]
+    for key in dict.fromkeys((row.layer, row.step) for row in rows):
+        of_key = [row for row in rows if (row.layer, row.step) == key]
+        cells = [*key]
+        for values in ([r.by_hand_ratio for r in of_key], [r.default_ratio for r in of_key]):
+            cells.append(f"{statistics.geometric_mean(values):.2f}, {min(values):.2f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", "A mean of ratios is a geometric mean.", ""])
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, and write it to a file if one is named."""
     parser = argparse.ArgumentParser(description="Time rnncourse against torch.nn.")
-    parser.add_argument("--runs", type=int, default=30, help="pairs of runs a size (default 30)")
+    parser.add_argument("--runs", type=int, default=30, help="runs in turn (default 30)")
     parser.add_argument("--output", type=Path, help="file that the table is written to")
-    args = parser.parse_args()
-    page = table(args.runs)
+    args = parser.parse_args(arguments)
+    cases = [(k, size, step) for k in range(len(PAIRS)) for size in SIZES for step in STEPS]
+    rows = [
+        compare(layer, size, step, args.runs)
+        for layer, size, step in tqdm(cases, desc="bench", leave=False)
+    ]
+    page = table(rows, args.runs)
     if args.output:
         args.output.write_text(page)
     print(page)

@@ -22,7 +22,8 @@ _PAGE = Template("""\
 <input type="range" min="0" max="$last" value="$start" step="1" aria-label="$name"
   style="flex:1;min-width:8em;min-height:2.75em">
 <button type="button" aria-label="next" style="$button">▶</button>
-<output aria-live="polite" style="flex-basis:100%;text-align:center;font:1rem sans-serif">$label</output>
+<output aria-live="polite"
+  style="flex-basis:100%;text-align:center;font:1rem sans-serif">$label</output>
 </figcaption>
 <noscript>With scripts switched on, a slider moves through all $count pictures.</noscript>
 <script>

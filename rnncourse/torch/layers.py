@@ -1,0 +1,223 @@
+"""What RNN, GRU and LSTM share: layouts of input, layers and directions, and which pass runs."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from rnncourse.checks import check_choice, check_dtype, check_lengths, check_shape
+
+KERNELS = ("auto", "hand-derived", "torch")
+
+
+def fastest(mode: str, data: Tensor, packed: bool, training: bool) -> str:
+    """Choose the faster pass, by the measurements of ``make bench``.
+
+    PyTorch runs an LSTM in float32 through oneDNN on a CPU, and all layers through cuDNN on a
+    CUDA device: libraries that fuse the operations of a step. Elsewhere it records every step,
+    and the hand-derived pass, which does not, trains 1.2 to 2.2 times as fast. Where no gradient
+    is wanted, nothing is recorded and the two are about even.
+
+    Parameters
+    ----------
+    mode
+        The cell, as ``torch.nn`` calls it: ``"RNN_TANH"``, ``"RNN_RELU"``, ``"GRU"``, ``"LSTM"``.
+    data
+        The input.
+    packed
+        Whether it is a ``PackedSequence``.
+    training
+        Whether a gradient is wanted.
+
+    Returns
+    -------
+    kernel
+        ``"hand-derived"`` or ``"torch"``.
+    """
+    device = data.device.type
+    onednn = torch.backends.mkldnn.is_available() and data.dtype == torch.float32 and not packed
+    if device != "cpu" or torch.is_autocast_enabled(device) or (mode == "LSTM" and onednn):
+        return "torch"
+    return "hand-derived" if training else "torch"
+
+
+class DropIn(nn.RNNBase):
+    """Base of :class:`RNN`, :class:`GRU` and :class:`LSTM`: all but the pass itself.
+
+    Attributes
+    ----------
+    kernel
+        Which pass runs: ``"hand-derived"``, ``"torch"`` (PyTorch's own) or ``"auto"``, the faster
+        of the two as :func:`fastest` knows it. May be set at any time.
+    ran
+        Which of the two ran last; ``None`` before the first run.
+    """
+
+    state_names: tuple[str, ...] = ("hx",)
+
+    def __init__(self, *args: Any, kernel: str = "auto", **kwargs: Any) -> None:
+        check_choice("kernel", kernel, KERNELS)
+        super().__init__(*args, **kwargs)
+        if self.proj_size:
+            got = self.proj_size
+            raise ValueError(f"proj_size: expected 0 (torch.nn.LSTM has projections), got {got}")
+        self.kernel = kernel
+        self.ran: str | None = None
+
+    def extra_repr(self) -> str:
+        """Say what the layer is made of."""
+        text = super().extra_repr()
+        return text if self.kernel == "auto" else f"{text}, kernel={self.kernel!r}"
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Any = None,
+        *,
+        lengths: Tensor | None = None,
+    ) -> Any:
+        """Run the network.
+
+        Parameters
+        ----------
+        input
+            ``(T, B, I)``, or ``(B, T, I)`` with ``batch_first``, or ``(T, I)`` for one sequence,
+            or a ``PackedSequence``.
+        hx
+            Initial state, ``(num_layers * directions, B, H)``, without B for one sequence; for an
+            LSTM a pair ``(h_0, c_0)`` of such tensors. Zeros if left out.
+        lengths
+            True length of each sequence of a padded batch, ``(B,)``, in any order. What stands
+            behind a sequence's end is never looked at, and the output there is zero. (An
+            addition to ``torch.nn``, in place of packing and unpacking.)
+
+        Returns
+        -------
+        out
+            States of the last layer, laid out as the input, ``directions * H`` features.
+        h_n
+            State after each sequence's last step, shaped as ``hx``; for an LSTM ``(h_n, c_n)``.
+
+        Raises
+        ------
+        ValueError
+            If a shape is wrong, a sequence is empty or a length lies outside 1 to T.
+        TypeError
+            If the input's or the state's dtype is not the weights', or an argument's type is
+            wrong.
+        """
+        check_choice("kernel", self.kernel, KERNELS)
+        self._check(input, hx, lengths)
+        if lengths is not None and isinstance(input, Tensor):
+            packed = pack_padded_sequence(
+                input, lengths.cpu(), self.batch_first, enforce_sorted=False
+            )
+            out, h_n = self.forward(packed, hx)
+            steps = input.shape[1 if self.batch_first else 0]
+            return pad_packed_sequence(out, self.batch_first, total_length=steps)[0], h_n
+        self.ran = self.kernel
+        if self.kernel == "auto":
+            learns = input.data.requires_grad or any(p.requires_grad for p in self.parameters())
+            training = torch.is_grad_enabled() and learns
+            self.ran = fastest(self.mode, input.data, isinstance(input, PackedSequence), training)
+        if self.ran == "torch":
+            return super().forward(input, hx)
+        if isinstance(input, PackedSequence):
+            order, back = input.sorted_indices, input.unsorted_indices
+            states = self._states(hx, input.data, int(input.batch_sizes[0]))
+            if order is not None:
+                states = [s.index_select(1, order) for s in states]
+            out, last = self._layers(input.data, input.batch_sizes.tolist(), states)
+            out = PackedSequence(out, input.batch_sizes, order, back)
+            if back is not None:
+                last = [s.index_select(1, back) for s in last]
+        elif input.dim() == 2:
+            states = [s.view(self._rows, 1, -1) for s in self._states(hx, input, 1)]
+            out, last = self._layers(input, [1] * len(input), states)
+            last = [s.squeeze(1) for s in last]
+        else:
+            x = input.transpose(0, 1) if self.batch_first else input  # (T, B, I)
+            T, B, _ = x.shape
+            out, last = self._layers(x.reshape(T * B, -1), [B] * T, self._states(hx, input, B))
+            out = out.view(T, B, -1)
+            out = out.transpose(0, 1) if self.batch_first else out
+        return out, last[0] if len(last) == 1 else tuple(last)
+
+    @property
+    def _rows(self) -> int:
+        """How many initial states there are: one a layer and direction."""
+        return self.num_layers * (2 if self.bidirectional else 1)
+
+    def _check(self, input: Any, hx: Any, lengths: Tensor | None) -> None:
+        """Check what the user passes in, before either pass sees it."""
+        batch: tuple[int, ...]
+        if isinstance(input, PackedSequence):
+            if lengths is not None:
+                raise ValueError("lengths: expected None with a PackedSequence, got a value")
+            check_shape("input.data", input.data.shape, ("N", self.input_size))
+            check_dtype("input.data", input.data.dtype, self.weight_ih_l0.dtype)
+            batch = (int(input.batch_sizes[0]),)
+        elif isinstance(input, Tensor):
+            check_dtype("input", input.dtype, self.weight_ih_l0.dtype)
+            single = input.dim() == 2 and lengths is None
+            axes = ("T",) if single else ("B", "T") if self.batch_first else ("T", "B")
+            check_shape("input", input.shape, (*axes, self.input_size))
+            batch = () if single else (input.shape[axes.index("B")],)
+            if lengths is not None:
+                check_lengths(lengths.tolist(), input.shape[axes.index("T")], *batch)
+        else:
+            got = type(input).__name__
+            raise TypeError(f"input: expected a Tensor or a PackedSequence, got {got}")
+        if hx is None:
+            return
+        states, names = (hx,), self.state_names
+        if len(names) > 1:
+            if not isinstance(hx, tuple | list) or len(hx) != len(names):
+                got = type(hx).__name__
+                raise TypeError(f"hx: expected a pair ({', '.join(names)}) of Tensors, got {got}")
+            states = tuple(hx)
+        for name, state in zip(names, states, strict=True):
+            if not isinstance(state, Tensor):
+                raise TypeError(f"{name}: expected a Tensor, got {type(state).__name__}")
+            check_shape(name, state.shape, (self._rows, *batch, self.hidden_size))
+            check_dtype(name, state.dtype, self.weight_ih_l0.dtype)
+
+    def _states(self, hx: Any, x: Tensor, B: int) -> list[Tensor]:
+        """Return the initial states, zeros where none are given."""
+        if hx is None:
+            return [x.new_zeros(self._rows, B, self.hidden_size)] * len(self.state_names)
+        return [hx] if isinstance(hx, Tensor) else list(hx)
+
+    def _layers(
+        self, x: Tensor, sizes: list[int], initial: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run all layers and directions on the rows of all steps."""
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if self.bias else 2]
+        last: list[tuple[Tensor, ...]] = []
+        for layer in range(self.num_layers):
+            outs = []
+            for suffix in ("", "_reverse") if self.bidirectional else ("",):
+                weights = [getattr(self, f"{name}_l{layer}{suffix}") for name in names]
+                if not self.bias:
+                    weights += [x.new_zeros(len(weights[0]))] * 2
+                states = [s[len(last)] for s in initial]
+                out, *ends = self._pass(x, states, weights, sizes, bool(suffix))
+                outs.append(out)
+                last.append(tuple(ends))
+            x = torch.cat(outs, dim=-1) if self.bidirectional else outs[0]
+            if layer < self.num_layers - 1:
+                x = F.dropout(x, self.dropout, self.training)
+        return x, [torch.stack(ends) for ends in zip(*last, strict=True)]
+
+    def _pass(
+        self,
+        x: Tensor,
+        states: list[Tensor],
+        weights: list[Tensor],
+        sizes: list[int],
+        reverse: bool,
+    ) -> tuple[Tensor, ...]:
+        """Run one layer in one direction: ``weights`` are w_ih, w_hh, b_ih, b_hh."""
+        raise NotImplementedError

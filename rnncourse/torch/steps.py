@@ -1,0 +1,160 @@
+"""How RNN, GRU and LSTM lay out time: the rows of all steps stand in one matrix.
+
+All the layouts that ``torch.nn`` takes become one: ``N = sum(sizes)`` rows, where step ``t`` owns
+the next ``sizes[t]`` rows. That is how PyTorch packs sequences of unequal length, longest first;
+for a plain batch every size is B.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# How many numbers a backward pass works on at a time, so that they stay in the processor's cache.
+# Measured: from 2**17 to 2**18 is best, all steps at once is up to 8 % slower.
+CHUNK = 2**18
+
+
+class Steps:
+    """The steps of a batch, in the order in which they run.
+
+    Parameters
+    ----------
+    sizes
+        How many sequences are still there at each step, never growing; ``sizes[0]`` is B.
+    reverse
+        Start at the last step.
+    """
+
+    def __init__(self, sizes: Sequence[int], reverse: bool) -> None:
+        self.sizes, self.reverse = list(sizes), reverse
+        self.starts = [0, *accumulate(self.sizes)]
+
+    def cut(self, *matrices: Tensor) -> list[tuple[Any, ...]]:
+        """Cut matrices of N rows into steps: one ``(size, *views)`` a step, in running order."""
+        steps = list(zip(self.sizes, *(torch.split(m, self.sizes) for m in matrices), strict=True))
+        return steps[::-1] if self.reverse else steps
+
+    def chunks(self, width: int) -> Iterator[tuple[slice, slice, "Steps"]]:
+        """Cut time into chunks of some ``CHUNK / width`` rows, for a backward pass.
+
+        Yields
+        ------
+        span
+            First step of the chunk, and the one after its last.
+        rows
+            The rows of these steps.
+        steps
+            These steps alone. The chunk that runs last comes first.
+        """
+        spans, first = [], 0
+        for end in range(1, len(self.starts)):
+            full = self.starts[end] - self.starts[first] >= CHUNK // width
+            if full or end == len(self.sizes):
+                spans.append(slice(first, end))
+                first = end
+        for span in spans if self.reverse else spans[::-1]:
+            rows = slice(self.starts[span.start], self.starts[span.stop])
+            yield span, rows, Steps(self.sizes[span], self.reverse)
+
+    def before(self, states: Tensor, initial: Tensor, span: slice) -> Tensor:
+        """Return the states that go into the steps of a span, one row each: ``(rows, H)``."""
+        first, last = span.start, span.stop - 1
+        start, stop, B = self.starts[first], self.starts[span.stop], self.sizes[first]
+        if self.sizes[last] != B:
+            each = (self._into(t, states, initial) for t in range(first, last + 1))
+            return torch.cat([piece for pieces in each for piece in pieces])
+        # No sequence begins or ends in between: the states, one step aside.
+        if self.reverse:
+            pieces = [states[start + B : stop], *self._into(last, states, initial)]
+        elif first > 0 and self.sizes[first - 1] == B:
+            return states[start - B : stop - B]
+        else:
+            pieces = [*self._into(first, states, initial), states[start : stop - B]]
+        return torch.cat(pieces)
+
+    def _into(self, t: int, states: Tensor, initial: Tensor) -> list[Tensor]:
+        """Return the states that go into step ``t``, in one or two pieces."""
+        earlier = t + 1 if self.reverse else t - 1
+        if not 0 <= earlier < len(self.sizes):
+            return [initial[: self.sizes[t]]]
+        have = min(self.sizes[t], self.sizes[earlier])
+        start = self.starts[earlier]
+        return [states[start : start + have], initial[have : self.sizes[t]]]
+
+
+def tanh_for(x: Tensor) -> Callable[[Tensor, Tensor], object]:
+    """Return the faster ``tanh(values, out)`` for tensors like ``x``.
+
+    On a CPU it is NumPy's: measured on parts of rows of a (32, 512) matrix, 4.7 µs where
+    PyTorch's takes 17, for the same digits.
+    """
+    if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64):
+        return lambda values, out: np.tanh(values.numpy(), out=out.numpy())
+    return lambda values, out: torch.tanh(values, out=out)
+
+
+def resize(state: Tensor, rows: int, joining: Tensor, ended: Tensor) -> Tensor:
+    """Give a state ``rows`` rows: new ones come from ``joining``, those dropped go to ``ended``."""
+    have = len(state)
+    if rows > have:
+        return torch.cat([state, joining[have:rows]])
+    if rows < have:
+        ended[rows:have] = state[rows:]
+    return state[:rows]
+
+
+def unroll(
+    cell: Callable[..., tuple[Tensor, ...]], inputs: Tensor, initial: Sequence[Tensor], steps: Steps
+) -> tuple[Tensor, ...]:
+    """Run a cell over all steps and let autograd record each of them.
+
+    Parameters
+    ----------
+    cell
+        Takes a step's inputs and its states, and returns the new states, the output first.
+    inputs
+        Of all steps, ``(N, features)``.
+    initial
+        States before the first step, ``(B, H)`` each.
+    steps
+        The steps.
+
+    Returns
+    -------
+    out, *last
+        Outputs of all steps ``(N, H)``, and the states that each sequence ends in ``(B, H)``.
+    """
+    outs, ended = [], []
+    cut = steps.cut(inputs)
+    states = tuple(s[: cut[0][0]] for s in initial)
+    for rows, a in cut:
+        have = len(states[0])
+        if rows > have:  # backwards in time, longer sequences come first: shorter ones join
+            states = tuple(
+                torch.cat([s, new[have:rows]]) for s, new in zip(states, initial, strict=True)
+            )
+        elif rows < have:
+            ended.append([s[rows:] for s in states])
+        states = cell(a, *(s[:rows] for s in states))
+        outs.append(states[0])
+    last = (torch.cat([s, *(e[k] for e in reversed(ended))]) for k, s in enumerate(states))
+    return torch.cat(outs[::-1] if steps.reverse else outs), *last
+
+
+def recorded(
+    plain: Callable[..., tuple[Tensor, ...]],
+    inputs: Sequence[Tensor],
+    needs: Sequence[bool],
+    grads: Sequence[Tensor],
+    *settings: object,
+) -> list[Tensor | None]:
+    """Return gradients that can be differentiated again, through a recorded run of ``plain``."""
+    inputs = [v.view_as(v) for v in inputs]  # two arguments may be one tensor: tell them apart
+    wanted = [v for v, need in zip(inputs, needs, strict=False) if need]
+    out = plain(*inputs, *settings)
+    got = iter(torch.autograd.grad(out, wanted, grads, create_graph=True))
+    return [next(got) if need else None for _, need in zip(inputs, needs, strict=False)]

@@ -1,0 +1,376 @@
+"""RNN, GRU and LSTM: ours and torch.nn give the same outputs, states and gradients."""
+
+import copy
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils.rnn import (
+    PackedSequence,
+    pack_padded_sequence,
+    pack_sequence,
+    pad_packed_sequence,
+    pad_sequence,
+)
+
+from rnncourse.torch import GRU, LSTM, RNN, gru, lstm, rnn
+from rnncourse.torch.layers import fastest
+from tests.torch.agreement import TOLERANCE, all_close, close
+
+CELLS = {
+    "tanh": (RNN, nn.RNN, {}),
+    "relu": (RNN, nn.RNN, {"nonlinearity": "relu"}),
+    "GRU": (GRU, nn.GRU, {}),
+    "LSTM": (LSTM, nn.LSTM, {}),
+}
+MODULES = {"tanh": rnn, "relu": rnn, "GRU": gru, "LSTM": lstm}
+each_cell = pytest.mark.parametrize("cell", CELLS)
+
+
+def pair(cell, *args, kernel="hand-derived", **kwargs):
+    """Return our layer and that of torch.nn with the same weights."""
+    ours, theirs, more = CELLS[cell]
+    ours, theirs = ours(*args, kernel=kernel, **more, **kwargs), theirs(*args, **more, **kwargs)
+    ours.load_state_dict(theirs.state_dict())
+    return ours, theirs
+
+
+def state(cell, *shape, dtype=torch.float32):
+    """Return a random initial state: one tensor, for an LSTM a pair."""
+    drawn = tuple(torch.randn(shape, dtype=dtype) for _ in range(1 + (cell == "LSTM")))
+    return drawn if cell == "LSTM" else drawn[0]
+
+
+def listed(states):
+    return list(states) if isinstance(states, tuple) else [states]
+
+
+def train(net, x, hx, pack=lambda x: x):
+    """Return outputs, states and all gradients of a random weighted sum of both."""
+    torch.manual_seed(1)
+    x = x.clone().requires_grad_()
+    if hx is not None:
+        leaves = [h.clone().requires_grad_() for h in listed(hx)]
+        hx = tuple(leaves) if isinstance(hx, tuple) else leaves[0]
+    out, last = net(pack(x), hx)
+    out = pad_packed_sequence(out)[0] if isinstance(out, PackedSequence) else out
+    found = {"out": out, **{f"last {k}": s for k, s in enumerate(listed(last))}}
+    sum((v * torch.randn(v.shape, dtype=v.dtype)).sum() for v in found.values()).backward()
+    found |= {name: p.grad for name, p in net.named_parameters()} | {"dx": x.grad}
+    if hx is not None:
+        found |= {f"d initial {k}": h.grad for k, h in enumerate(leaves)}
+    return found
+
+
+@each_cell
+@given(
+    T=st.integers(1, 9),
+    B=st.integers(1, 5),
+    I=st.integers(1, 6),
+    H=st.integers(1, 8),
+    layers=st.integers(1, 3),
+    bidirectional=st.booleans(),
+    bias=st.booleans(),
+    dtype=st.sampled_from(list(TOLERANCE)),
+    padded=st.booleans(),
+    with_state=st.booleans(),
+    kernel=st.sampled_from(["hand-derived", "hand-derived", "auto"]),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=50)
+def test_same_numbers_as_torch(
+    cell, T, B, I, H, layers, bidirectional, bias, dtype, padded, with_state, kernel, seed
+):
+    torch.manual_seed(seed)
+    config = {"bidirectional": bidirectional, "bias": bias, "dtype": dtype}
+    ours, theirs = pair(cell, I, H, layers, kernel=kernel, **config)
+    x = torch.randn(T, B, I, dtype=dtype)
+    hx = state(cell, layers * (1 + bidirectional), B, H, dtype=dtype) if with_state else None
+    lengths = torch.randint(1, T + 1, (B,))
+
+    def pack(x):
+        return pack_padded_sequence(x, lengths, enforce_sorted=False) if padded else x
+
+    all_close(train(ours, x, hx, pack), train(theirs, x, hx, pack), dtype)
+
+
+@each_cell
+def test_long_sequences_of_unequal_length_go_through_time_in_chunks(cell, monkeypatch):
+    monkeypatch.setattr("rnncourse.torch.steps.CHUNK", 200)
+    torch.manual_seed(0)
+    ours, theirs = pair(cell, 3, 5, bidirectional=True, dtype=torch.float64)
+    x = [torch.randn(n, 3, dtype=torch.float64) for n in (40, 40, 33, 33, 33, 7, 1)]
+    for sequences in (x, x[:2]):
+        data = pad_sequence(sequences)
+        pack = partial(pack_padded_sequence, lengths=[len(s) for s in sequences])
+        all_close(train(ours, data, None, pack), train(theirs, data, None, pack), torch.float64)
+
+
+@each_cell
+@pytest.mark.parametrize("kernel", ["hand-derived", "torch"])
+@given(T=st.integers(1, 9), B=st.integers(1, 5), seed=st.integers(0, 999), both=st.booleans())
+@settings(max_examples=20)
+def test_lengths_equal_packing_and_padding_is_invisible(cell, kernel, T, B, seed, both):
+    torch.manual_seed(seed)
+    net, _ = pair(cell, 3, 4, 2, bidirectional=both, dtype=torch.float64, kernel=kernel)
+    lengths = torch.randint(1, T + 1, (B,))
+    x = torch.randn(T, B, 3, dtype=torch.float64)
+    for b, n in enumerate(lengths):
+        x[n:, b] = float("nan")
+    x.requires_grad_()
+    out, last = net(x, lengths=lengths)
+    out.square().sum().backward()
+    assert out.shape == (T, B, 4 * (1 + both))
+    for b, n in enumerate(lengths):
+        x1 = x[:n, b : b + 1].detach().requires_grad_()
+        one, one_last = net(x1)
+        one.square().sum().backward()
+        close(out[:n, b : b + 1], one, torch.float64, "out")
+        close(x.grad[:n, b : b + 1], x1.grad, torch.float64, "dx")
+        for s, one_s in zip(listed(last), listed(one_last), strict=True):
+            close(s[:, b : b + 1], one_s, torch.float64, "last")
+        assert (out[n:, b] == 0).all()
+        assert (x.grad[n:, b] == 0).all()
+
+
+@each_cell
+@given(
+    sizes=st.lists(st.integers(1, 4), min_size=1, max_size=5).map(lambda s: sorted(s)[::-1]),
+    reverse=st.booleans(),
+)
+@settings(max_examples=10)
+def test_first_and_second_derivatives(cell, sizes, reverse):
+    torch.manual_seed(0)
+    module, (N, B, I, H) = MODULES[cell], (sum(sizes), sizes[0], 2, 3)
+    G = {"GRU": 3, "LSTM": 4}.get(cell, 1) * H
+    shapes = [(N, I), (B, H), (G, I), (G, H), (G,)]
+    shapes += {"GRU": [(G,)], "LSTM": []}.get(cell, [])
+    shapes[1:1] = [(B, H)] if cell == "LSTM" else []
+    inputs = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in shapes]
+    more = (cell,) if module is rnn else ()
+
+    def run(*args):
+        return module.HandDerived.apply(*args, sizes, *more, reverse)
+
+    assert torch.autograd.gradcheck(run, inputs)
+    assert torch.autograd.gradgradcheck(run, inputs)
+    plain = module.recurrence(*inputs, sizes, *more, reverse)
+    for a, b in zip(run(*inputs), plain, strict=True):
+        close(a, b, torch.float64, "plain loop")
+
+
+@each_cell
+@pytest.mark.parametrize(
+    ("kernel", "dtype"), [("hand-derived", torch.float64), ("auto", torch.float32)]
+)
+def test_second_derivative_where_two_weights_are_one_tensor(cell, kernel, dtype):
+    ours, theirs = pair(cell, 3, 3, dtype=torch.float64, kernel="hand-derived")
+    ours, theirs = ours.to(dtype), theirs.to(dtype)
+    ours.kernel = kernel
+    found = []
+    for net in (ours, theirs):
+        torch.manual_seed(0)
+        net.weight_hh_l0 = net.weight_ih_l0
+        x = torch.randn(4, 2, 3, dtype=torch.float64).to(dtype).requires_grad_()
+        (dx,) = torch.autograd.grad(net(x)[0].sum(), x, create_graph=True)
+        dx.square().sum().backward()
+        found.append({"dx": x.grad, "dw": net.weight_ih_l0.grad})
+    all_close(*found, dtype)
+
+
+@each_cell
+@pytest.mark.parametrize("wanted", ["x", "h", "weight_ih_l0", "weight_hh_l0", "bias_hh_l0"])
+def test_only_what_is_needed(cell, wanted):
+    found = []
+    for net in pair(cell, 3, 4, dtype=torch.float64):
+        torch.manual_seed(0)
+        net.requires_grad_(False)
+        x = torch.randn(5, 2, 3, dtype=torch.float64)
+        hx = state(cell, 1, 2, 4, dtype=torch.float64)
+        leaf = {"x": x, "h": listed(hx)[-1]}.get(wanted)
+        leaf = getattr(net, wanted) if leaf is None else leaf
+        leaf.requires_grad_()
+        _, last = net(x, hx)  # of the final state alone
+        listed(last)[-1].square().sum().backward()
+        found.append({wanted: leaf.grad})
+    all_close(*found, torch.float64)
+
+
+@each_cell
+def test_dropout_draws_the_same_numbers_as_torch(cell):
+    ours, theirs = pair(cell, 3, 5, 3, dropout=0.5, bidirectional=True)
+    x = torch.randn(6, 2, 3)
+    outs = []
+    for net in (ours, theirs):
+        torch.manual_seed(1)
+        outs.append(net(x)[0])
+    close(*outs, torch.float32, "dropout")
+    assert not torch.allclose(ours.eval()(x)[0], outs[0])
+
+
+@each_cell
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("kernel", ["hand-derived", "torch"])
+def test_layouts(cell, batch_first, kernel):
+    ours, theirs = pair(cell, 3, 4, 2, batch_first=batch_first, bidirectional=True, kernel=kernel)
+    for shape, rest in (((5, 2, 3), (4, 5 if batch_first else 2, 4)), ((5, 3), (4, 4))):
+        x = torch.randn(shape)
+        for hx in (None, state(cell, *rest)):
+            (out, last), (out2, last2) = ours(x, hx), theirs(x, hx)
+            for a, b in zip([out, *listed(last)], [out2, *listed(last2)], strict=True):
+                close(a, b, torch.float32, (shape, hx is None))
+
+
+@each_cell
+@pytest.mark.parametrize("kernel", ["hand-derived", "auto"])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_on_each_device(cell, kernel, device):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device on this machine")
+    ours, theirs = pair(cell, 8, 16, 2, bidirectional=True, device=device, kernel=kernel)
+    x, grads = torch.randn(20, 4, 8, device=device), []
+    for net in (ours, theirs):
+        net(x)[0].square().sum().backward()
+        grads.append(torch.cat([p.grad.flatten() for p in net.parameters()]).cpu())
+    assert (grads[0] - grads[1]).abs().max() < 1e-4 * grads[1].abs().max()
+
+
+@each_cell
+def test_no_gradient_is_recorded_without_need(cell):
+    net, _ = pair(cell, 3, 4)
+    with torch.no_grad():
+        out, last = net(torch.zeros(5, 2, 3))
+    assert not any(v.requires_grad for v in (out, *listed(last)))
+    net.requires_grad_(False)
+    x = torch.randn(5, 2, 3, requires_grad=True)
+    net(x)[0].sum().backward()
+    assert x.grad is not None
+    assert all(p.grad is None for p in net.parameters())
+
+
+@each_cell
+def test_backward_twice_gives_the_same(cell):
+    net, _ = pair(cell, 3, 4)
+    out = net(torch.randn(5, 2, 3))[0].square().sum()
+    out.backward(retain_graph=True)
+    once = net.weight_hh_l0.grad.clone()
+    out.backward()
+    assert torch.equal(net.weight_hh_l0.grad, 2 * once)
+
+
+@each_cell
+def test_writing_into_the_output_before_backward_is_refused(cell):
+    out, _ = pair(cell, 3, 4)[0](torch.zeros(5, 2, 3))
+    loss = out.sum()
+    with torch.no_grad():
+        out.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+@each_cell
+def test_it_can_be_copied_and_is_a_layer_of_torch(cell):
+    net, theirs = pair(cell, 3, 4, 2, kernel="auto")
+    x = torch.randn(5, 2, 3)
+    assert torch.equal(net(x)[0], copy.deepcopy(net)(x)[0])
+    assert isinstance(net, type(theirs))
+    assert repr(net) == f"{type(net).__name__}({theirs.extra_repr()})"
+    net.kernel = "torch"
+    assert repr(net).endswith(", kernel='torch')")
+
+
+@each_cell
+def test_which_pass_runs(cell):
+    net, _ = pair(cell, 3, 4, kernel="auto")
+    x = torch.zeros(5, 2, 3)
+    assert net.ran is None
+    for kernel in ("torch", "hand-derived"):
+        net.kernel = kernel
+        net(x)
+        assert net.ran == kernel
+    net.kernel = "auto"
+    for grad in (True, False):
+        with torch.set_grad_enabled(grad):
+            for data in (x, pack_sequence([x[:, 0]])):
+                net(data)
+                assert net.ran == fastest(net.mode, x, data is not x, grad)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        net(x)
+        assert net.ran == "torch"
+    net.kernel = "fast"
+    with pytest.raises(ValueError, match="kernel: expected 'auto' or 'hand-derived' or 'torch'"):
+        net(x)
+    with pytest.raises(ValueError, match=r"kernel: .* got 'slow'"):
+        pair(cell, 3, 4, kernel="slow")
+
+
+X = torch.zeros(5, 2, 3)
+BAD = [
+    (lambda n: n(X[None]), ValueError, r"input: expected 3 axes \(T, B, 3\), got 4 axes"),
+    (lambda n: n(X[0, 0]), ValueError, r"input: expected 3 axes \(T, B, 3\), got 1 axes"),
+    (lambda n: n(X[..., :2]), ValueError, r"input: expected shape \(T, B, 3\), got \(5, 2, 2\)"),
+    (lambda n: n(X[:0]), ValueError, "input: expected T of at least 1"),
+    (lambda n: n(X[:, :0]), ValueError, "input: expected B of at least 1"),
+    (lambda n: n(X[0, :0]), ValueError, "input: expected T of at least 1"),
+    (lambda n: n(X.long()), TypeError, "input: expected dtype torch.float32 .* torch.int64"),
+    (lambda n: n(X.double()), TypeError, "input: expected dtype torch.float32 .* torch.float64"),
+    (lambda n: n(X.numpy()), TypeError, "input: expected a Tensor .* got ndarray"),
+    (
+        lambda n: n(X, lengths=torch.tensor([5, 6])),
+        ValueError,
+        r"lengths\[1\]: expected at most T = 5, got 6",
+    ),
+    (
+        lambda n: n(X, lengths=torch.tensor([0, 5])),
+        ValueError,
+        r"lengths\[0\]: expected at least 1, got 0",
+    ),
+    (lambda n: n(X, lengths=torch.tensor([5])), ValueError, "lengths: expected 2 lengths"),
+    (lambda n: n(X, lengths=torch.tensor([1.5, 2])), TypeError, r"lengths\[0\]: expected a who"),
+    (
+        lambda n: n(pack_padded_sequence(X, [5, 3]), lengths=torch.tensor([5, 3])),
+        ValueError,
+        "lengths: expected None with a PackedSequence",
+    ),
+    (
+        lambda n: n(pack_padded_sequence(X[..., :2], [5, 3])),
+        ValueError,
+        r"input.data: expected shape \(N, 3\), got \(8, 2\)",
+    ),
+]
+
+
+@each_cell
+@pytest.mark.parametrize("kernel", ["hand-derived", "torch"])
+@pytest.mark.parametrize(("call", "error", "message"), BAD)
+def test_bad_input_names_argument_expected_and_got(cell, kernel, call, error, message):
+    with pytest.raises(error, match=message):
+        call(pair(cell, 3, 4, kernel=kernel)[0])
+
+
+@each_cell
+@pytest.mark.parametrize(
+    ("x", "bad", "error", "message"),
+    [
+        (X, X, ValueError, r"expected shape \(1, 2, 4\), got \(5, 2, 3\)"),
+        (X[:, 0], X, ValueError, r"expected 2 axes \(1, 4\), got 3 axes"),
+        (X, torch.zeros(1, 2, 4).double(), TypeError, "expected dtype torch.float32"),
+        (X, "zeros", TypeError, "expected a Tensor, got str"),
+        (
+            pack_padded_sequence(X, [3, 5], enforce_sorted=False),
+            X,
+            ValueError,
+            r"expected shape \(1, 2, 4\), got",
+        ),
+    ],
+)
+def test_bad_state(cell, x, bad, error, message):
+    net, _ = pair(cell, 3, 4)
+    hx, name = ((torch.zeros(1, 2, 4), bad), "c_0") if cell == "LSTM" else (bad, "hx")
+    if cell == "LSTM" and x.data.dim() == 2 and not isinstance(x, PackedSequence):
+        hx = (torch.zeros(1, 4), bad)
+    with pytest.raises(error, match=f"{name}: {message}"):
+        net(x, hx)

@@ -1,0 +1,67 @@
+"""The scan equals the loop, forward and backward, at any length."""
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rnncourse.torch.scan import linear_recurrence, linear_recurrence_loop
+from tests.torch.agreement import close
+
+
+def draw(T, seed, dtype=torch.float64, kind="gates"):
+    torch.manual_seed(seed)
+    a, b, h0 = torch.rand(T, 2, 3), torch.randn(T, 2, 3), torch.randn(2, 3)
+    if kind == "long memory":
+        a = 1 - a / 1000
+    if kind == "closed":
+        a = a * (a > 0.5)
+    return [v.to(dtype) for v in (a, b, h0)]
+
+
+@given(T=st.integers(1, 300), seed=st.integers(0, 999), with_state=st.booleans())
+@example(T=16384, seed=0, with_state=True)
+@example(T=16383, seed=1, with_state=False)
+@settings(max_examples=30)
+def test_scan_equals_loop_with_its_gradients(T, seed, with_state):
+    inputs = draw(T, seed)[: 2 + with_state]
+    weight, found = torch.randn(T, 2, 3, dtype=torch.float64), []
+    for f in (linear_recurrence, linear_recurrence_loop):
+        leaves = [v.clone().requires_grad_() for v in inputs]
+        h = f(*leaves)
+        found.append([h, *torch.autograd.grad((h * weight).sum(), leaves)])
+    for a, b, what in zip(*found, ("h", "da", "db", "dh0"), strict=False):
+        close(a, b, torch.float64, what)
+
+
+@pytest.mark.parametrize("kind", ["gates", "long memory", "closed"])
+@pytest.mark.parametrize("T", [1, 2, 1000, 16384])
+def test_error_in_float32(T, kind):
+    inputs = draw(T, 0, torch.float32, kind)
+    exact = linear_recurrence_loop(*(v.double() for v in inputs))
+    error = (linear_recurrence(*inputs) - exact).abs().max() / exact.abs().max()
+    assert error < 2e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+@pytest.mark.parametrize("T", [1, 2, 5])
+def test_first_and_second_derivatives(T, dtype):
+    torch.manual_seed(0)
+    inputs = [torch.randn(s, dtype=dtype, requires_grad=True) for s in ((T, 2), (T, 2), (2,))]
+    assert torch.autograd.gradcheck(linear_recurrence, inputs)
+    assert torch.autograd.gradgradcheck(linear_recurrence, inputs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((torch.ones(0, 2), torch.ones(0, 2)), ValueError, "a: expected T of at least 1"),
+        ((torch.ones(3, 2), torch.ones(4, 2)), ValueError, r"b: expected shape \(3, 2\)"),
+        ((torch.ones(3, 2),) * 3, ValueError, r"h0: expected 1 axes \(2,\)"),
+        ((torch.ones(3).long(),) * 2, TypeError, "a: expected a floating-point or complex dtype"),
+        ((torch.ones(3), torch.ones(3).double()), TypeError, "b: expected dtype torch.float32"),
+    ],
+)
+def test_bad_input(arguments, error, message):
+    with pytest.raises(error, match=message):
+        linear_recurrence(*arguments)
