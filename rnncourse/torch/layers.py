@@ -37,7 +37,8 @@ def fastest(mode: str, data: Tensor, packed: bool, training: bool) -> str:
         ``"hand-derived"`` or ``"torch"``.
     """
     device = data.device.type
-    onednn = torch.backends.mkldnn.is_available() and data.dtype == torch.float32 and not packed
+    has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    onednn = has_onednn and data.dtype == torch.float32 and not packed
     if device != "cpu" or torch.is_autocast_enabled(device) or (mode == "LSTM" and onednn):
         return "torch"
     return "hand-derived" if training else "torch"
