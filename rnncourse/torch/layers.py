@@ -112,25 +112,29 @@ class DropIn(nn.RNNBase):
         check_choice("kernel", self.kernel, KERNELS)
         self._check(input, hx, lengths)
         if lengths is not None and isinstance(input, Tensor):
-            packed = pack_padded_sequence(
+            ragged = pack_padded_sequence(
                 input, lengths.cpu(), self.batch_first, enforce_sorted=False
             )
-            out, h_n = self.forward(packed, hx)
+            out, h_n = self.forward(ragged, hx)
             steps = input.shape[1 if self.batch_first else 0]
             return pad_packed_sequence(out, self.batch_first, total_length=steps)[0], h_n
-        self.ran = self.kernel
-        if self.kernel == "auto":
-            learns = input.data.requires_grad or any(p.requires_grad for p in self.parameters())
-            training = torch.is_grad_enabled() and learns
-            self.ran = fastest(self.mode, input.data, isinstance(input, PackedSequence), training)
-        if self.ran == "torch":
+        data = input.data if isinstance(input, PackedSequence) else input
+        kernel = self.kernel
+        if kernel == "auto":
+            training = torch.is_grad_enabled() and (
+                data.requires_grad or any(w.requires_grad for w in self.parameters())
+            )
+            kernel = fastest(self.mode, data, data is not input, training)
+        if self.ran != kernel:  # setting an attribute of a module is slow
+            self.ran = kernel
+        if kernel == "torch":
             return super().forward(input, hx)
         if isinstance(input, PackedSequence):
             order, back = input.sorted_indices, input.unsorted_indices
-            states = self._states(hx, input.data, int(input.batch_sizes[0]))
+            states = self._states(hx, data, int(input.batch_sizes[0]))
             if order is not None:
                 states = [s.index_select(1, order) for s in states]
-            out, last = self._layers(input.data, input.batch_sizes.tolist(), states)
+            out, last = self._layers(data, input.batch_sizes.tolist(), states)
             out = PackedSequence(out, input.batch_sizes, order, back)
             if back is not None:
                 last = [s.index_select(1, back) for s in last]

@@ -297,6 +297,9 @@ def test_which_pass_runs(cell):
             for data in (x, pack_sequence([x[:, 0]])):
                 net(data)
                 assert net.ran == fastest(net.mode, x, data is not x, grad)
+    net.requires_grad_(False)
+    net(x.clone().requires_grad_())
+    assert net.ran == fastest(net.mode, x, False, True)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         net(x)
         assert net.ran == "torch"
@@ -374,3 +377,12 @@ def test_bad_state(cell, x, bad, error, message):
         hx = (torch.zeros(1, 4), bad)
     with pytest.raises(error, match=f"{name}: {message}"):
         net(x, hx)
+
+
+@each_cell
+def test_half_precision(cell):
+    ours, theirs = pair(cell, 3, 4, dtype=torch.bfloat16)
+    x = torch.randn(5, 2, 3, dtype=torch.bfloat16)
+    found, expected = (train(net, x, None) for net in (ours, theirs))
+    for what, value in expected.items():
+        torch.testing.assert_close(found[what], value, rtol=0.1, atol=0.1, msg=what)
