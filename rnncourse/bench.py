@@ -58,15 +58,9 @@ def ratios(
         One number a pair. ``statistics.median(s / f for s, f in zip(*...))`` above 1 means that
         ``fast`` deserves its name.
     """
-    slow_seconds, fast_seconds = in_turn([slow, fast], runs)
-    return slow_seconds, fast_seconds
-
-
-def in_turn(functions: Sequence[Callable[[], object]], runs: int) -> list[list[float]]:
-    """Time functions in turn, as :func:`ratios` does: seconds for each function and run."""
-    times: list[list[float]] = [[] for _ in functions]
+    times: tuple[list[float], list[float]] = ([], [])
     for run in range(runs + 3):
-        for f, seconds in zip(functions, times, strict=True):
+        for f, seconds in zip((slow, fast), times, strict=True):
             start = time.perf_counter()
             f()
             if run >= 3:
@@ -117,16 +111,16 @@ class Row(NamedTuple):
 def compare(layer: int, size: tuple[int, int, int, int], step: str, runs: int) -> Row:
     """Measure one layer of ``PAIRS``: that of ``torch.nn``, the pass by hand, and the default."""
     (T, B, I, H), (ours, theirs) = size, PAIRS[layer]
-    nets = [theirs(I, H), ours(I, H, kernel="hand-derived"), ours(I, H)]
-    for net in nets[1:]:
-        net.load_state_dict(nets[0].state_dict())
-    times = in_turn([one_step(net, T, B, I, step) for net in nets], runs)
-    by_hand, default = (
-        statistics.median(t / own for t, own in zip(times[0], column, strict=True))
-        for column in times[1:]
-    )
-    slow, fast = (statistics.median(column) for column in times[:2])
-    return Row(ours.__name__, size, step, slow, fast, by_hand, default, str(nets[2].ran))
+    slow, by_hand, default = theirs(I, H), ours(I, H, kernel="hand-derived"), ours(I, H)
+    found = []
+    for net in (by_hand, default):
+        net.load_state_dict(slow.state_dict())
+        pair = ratios(one_step(slow, T, B, I, step), one_step(net, T, B, I, step), runs)
+        ratio = statistics.median(s / f for s, f in zip(*pair, strict=True))
+        found.append((statistics.median(pair[0]), statistics.median(pair[1]), ratio))
+    (slow_seconds, seconds, ratio), (_, _, default_ratio) = found
+    ran = str(default.ran)
+    return Row(ours.__name__, size, step, slow_seconds, seconds, ratio, default_ratio, ran)
 
 
 def table(rows: Sequence[Row], runs: int) -> str:
