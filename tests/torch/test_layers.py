@@ -304,8 +304,12 @@ def test_which_pass_runs(cell):
         net(x)
         assert net.ran == "torch"
     net.kernel = "fast"
-    with pytest.raises(ValueError, match="kernel: expected 'auto' or 'hand-derived' or 'torch'"):
-        net(x)
+    for grad in (False, True):
+        with (
+            pytest.raises(ValueError, match="kernel: expected 'auto' or"),
+            torch.set_grad_enabled(grad),
+        ):
+            net(x)
     with pytest.raises(ValueError, match=r"kernel: .* got 'slow'"):
         pair(cell, 3, 4, kernel="slow")
 
@@ -348,9 +352,10 @@ BAD = [
 
 @each_cell
 @pytest.mark.parametrize("kernel", ["hand-derived", "torch"])
+@pytest.mark.parametrize("grad", [True, False])
 @pytest.mark.parametrize(("call", "error", "message"), BAD)
-def test_bad_input_names_argument_expected_and_got(cell, kernel, call, error, message):
-    with pytest.raises(error, match=message):
+def test_bad_input_names_argument_expected_and_got(cell, kernel, grad, call, error, message):
+    with pytest.raises(error, match=message), torch.set_grad_enabled(grad):
         call(pair(cell, 3, 4, kernel=kernel)[0])
 
 
@@ -370,12 +375,13 @@ def test_bad_input_names_argument_expected_and_got(cell, kernel, call, error, me
         ),
     ],
 )
-def test_bad_state(cell, x, bad, error, message):
+@pytest.mark.parametrize("grad", [True, False])
+def test_bad_state(cell, x, bad, error, message, grad):
     net, _ = pair(cell, 3, 4)
     hx, name = ((torch.zeros(1, 2, 4), bad), "c_0") if cell == "LSTM" else (bad, "hx")
     if cell == "LSTM" and x.data.dim() == 2 and not isinstance(x, PackedSequence):
         hx = (torch.zeros(1, 4), bad)
-    with pytest.raises(error, match=f"{name}: {message}"):
+    with pytest.raises(error, match=f"{name}: {message}"), torch.set_grad_enabled(grad):
         net(x, hx)
 
 
