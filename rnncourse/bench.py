@@ -11,10 +11,12 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
 from rnncourse.torch import GRU, LSTM, RNN
@@ -95,6 +97,21 @@ def one_step(
     return torch.no_grad()(lambda: layer(x)) if step == "inference" else train
 
 
+def peak_memory(step: Callable[[], object]) -> int:
+    """Return how much memory PyTorch has in use at most while ``step`` runs, in bytes.
+
+    Counted is what PyTorch allocates during the step, on the CPU: neither what was there before
+    nor what a library behind it keeps for itself.
+    """
+    step()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+        step()
+    recorded = found.profiler.kineto_results.events()
+    events = [e for e in recorded if e.name() == "[memory]"]
+    peak: int = max(accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())))
+    return peak
+
+
 class Row(NamedTuple):
     """One line of the table: medians in seconds, ratios above 1 where ours is faster."""
 
@@ -106,6 +123,8 @@ class Row(NamedTuple):
     by_hand_ratio: float
     default_ratio: float
     default_ran: str
+    torch_bytes: int
+    by_hand_bytes: int
 
 
 def compare(layer: int, size: tuple[int, int, int, int], step: str, runs: int) -> Row:
@@ -119,8 +138,9 @@ def compare(layer: int, size: tuple[int, int, int, int], step: str, runs: int) -
         ratio = statistics.median(s / f for s, f in zip(*pair, strict=True))
         found.append((statistics.median(pair[0]), statistics.median(pair[1]), ratio))
     (slow_seconds, seconds, ratio), (_, _, default_ratio) = found
+    memory = [peak_memory(one_step(net, T, B, I, step)) for net in (slow, by_hand)]
     ran = str(default.ran)
-    return Row(ours.__name__, size, step, slow_seconds, seconds, ratio, default_ratio, ran)
+    return Row(ours.__name__, size, step, slow_seconds, seconds, ratio, default_ratio, ran, *memory)
 
 
 def table(rows: Sequence[Row], runs: int) -> str:
@@ -159,7 +179,26 @@ def table(rows: Sequence[Row], runs: int) -> str:
         for values in ([r.by_hand_ratio for r in of_key], [r.default_ratio for r in of_key]):
             cells.append(f"{statistics.geometric_mean(values):.2f}, {min(values):.2f}")
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", "A mean of ratios is a geometric mean.", ""])
+    lines += [
+        "",
+        "A mean of ratios is a geometric mean.",
+        "",
+        "(memory)=",
+        "## Memory",
+        "",
+        "What PyTorch has in use at most during the step, over what was there before, in",
+        "kilobytes. Where the default runs PyTorch's own pass, its memory is that of `torch.nn`.",
+        "",
+        "| layer | T | B | I | H | step | `torch.nn` (kB) | by hand (kB) | share |",
+        "|" + "---|" * 9,
+    ]
+    for row in rows:
+        kilobytes = (f"{n / 1e3:,.0f}" for n in (row.torch_bytes, row.by_hand_bytes))
+        found = [row.layer, *row.size, row.step, *kilobytes]
+        lines.append(
+            f"| {' | '.join(map(str, found))} | {row.by_hand_bytes / row.torch_bytes:.2f} |"
+        )
+    return "\n".join([*lines, ""])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -168,6 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=30, help="runs in turn (default 30)")
     parser.add_argument("--output", type=Path, help="file that the table is written to")
     args = parser.parse_args(arguments)
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own notes
     cases = [(k, size, step) for k in range(len(PAIRS)) for size in SIZES for step in STEPS]
     rows = [
         compare(layer, size, step, args.runs)

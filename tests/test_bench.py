@@ -29,7 +29,7 @@ def test_the_page(tmp_path, monkeypatch, capsys):
     assert page in capsys.readouterr().out
     assert page.startswith("# Benchmarks\n")
     lines = [line for line in page.splitlines() if line.startswith("| ")]
-    assert len(lines) == 1 + 3 * 2 * 3 + 1 + 3 * 3
+    assert len(lines) == 1 + 3 * 2 * 3 + 1 + 3 * 3 + 1 + 3 * 2 * 3
     assert "| GRU | 3 | 2 | 2 | 3 | training |" in page
 
 
@@ -50,3 +50,27 @@ def test_no_more_memory_is_kept_for_the_backward_pass_than_by_torch(pair):
         kept.append(sum(found.values()))
         del out
     assert kept[0] <= 1.01 * kept[1]
+
+
+def test_peak_memory_is_that_of_the_largest_moment():
+    x = torch.zeros(1000, 100)  # 400 kB, there before
+
+    def step():
+        y = x + 1
+        z = y * 2
+        del y
+        return float((z + 1).sum())
+
+    assert 800e3 <= bench.peak_memory(step) < 810e3
+
+
+@pytest.mark.parametrize("pair", bench.PAIRS, ids=lambda pair: pair[1].__name__)
+@pytest.mark.parametrize("step", bench.STEPS[:2])
+@pytest.mark.parametrize("size", bench.SIZES, ids=str)
+def test_training_takes_no_more_memory_than_torch(pair, size, step):
+    T, B, I, H = size
+    ours, theirs = (
+        bench.peak_memory(bench.one_step(layer, T, B, I, step))
+        for layer in (pair[0](I, H, kernel="hand-derived"), pair[1](I, H))
+    )
+    assert ours <= 1.01 * theirs + 2**13  # 8 kB: a few small vectors

@@ -120,19 +120,20 @@ class HandDerived(torch.autograd.Function):
             r, z, m, n = torch.split(gates[rows], H, dim=1)
             h_before = steps.before(h, h0, span)
             da = x.new_empty(len(r), 4, H)  # by what goes into r, z, m and n
-            sigmoid_backward(m, r, grad_input=da[:, 0])
-            sigmoid_backward(h_before - n, z, grad_input=da[:, 1])
-            da[:, 2] = r
-            tanh_backward(1 - z, n, grad_input=da[:, 3])
+            da_r, da_z, da_m, da_n = da.unbind(1)
+            sigmoid_backward(m, r, grad_input=da_r)
+            sigmoid_backward(torch.sub(h_before, n, out=da_n), z, grad_input=da_z)
+            da_m.copy_(r)
+            tanh_backward(torch.neg(z, out=da_n).add_(1), n, grad_input=da_n)
             flat, have = da.view(-1, 4 * H), -1
             hidden, d_rz, d_n = flat[:, : 3 * H], flat[:, : 2 * H], flat[:, 3 * H :]
             cut = chunk.cut(dout[rows], z, da[:, 1::2], da[:, ::2], da[:, 3:], hidden)
-            for size, dout_t, z_t, da_zn, da_rm, da_n, da_t in reversed(cut):
+            for size, dout_t, z_t, da_zn, da_rm, da_n_t, da_t in reversed(cut):
                 if size != have:
                     dh_t, dh_zn, have = dh[:size], dh[:size, None], size
                 dh_t.add_(dout_t)
                 da_zn.mul_(dh_zn)
-                da_rm.mul_(da_n)
+                da_rm.mul_(da_n_t)
                 dh_t.mul_(z_t).addmm_(da_t, w_hh)
             if dx is not None:
                 torch.mm(d_rz, w_ih[: 2 * H], out=dx[rows]).addmm_(d_n, w_ih[2 * H :])

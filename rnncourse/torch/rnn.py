@@ -127,7 +127,7 @@ class HandDerived(torch.autograd.Function):
 
         dw_hh = torch.zeros_like(w_hh) if needs[3] else None
         if dw_hh is not None:
-            for span, rows, _ in steps.chunks(h.shape[1]):
+            for span, rows, _ in steps.chunks(4 * h.shape[1]):
                 dw_hh.addmm_(da[rows].t(), steps.before(h, h0, span))
         return (
             da @ w_ih if needs[0] else None,
