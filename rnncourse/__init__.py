@@ -23,6 +23,8 @@ Where things are::
     │   ├── steps           how they lay out time: rows of all steps in one matrix
     │   ├── scan            linear recurrences, all steps at once
     │   ├── minimal         minGRU and minLSTM, whose gates look at the input alone
+    │   ├── state_space     a diagonal state-space layer
+    │   ├── linear_attention  attention without softmax: all at once, or as a recurrence
     │   ├── attention       dot-product, additive, several heads; positions
     │   ├── transformer     a small one, with a key-value cache
     │   └── seq2seq         encoder and decoder, with or without attention

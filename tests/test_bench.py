@@ -73,4 +73,4 @@ def test_training_takes_no_more_memory_than_torch(pair, size, step):
         bench.peak_memory(bench.one_step(layer, T, B, I, step))
         for layer in (pair[0](I, H, kernel="hand-derived"), pair[1](I, H))
     )
-    assert ours <= 1.01 * theirs + 2**13  # 8 kB: a few small vectors
+    assert ours <= theirs + 2**14  # 16 kB: a few small arrays

@@ -1,8 +1,8 @@
-"""minGRU and minLSTM (Feng et al., 2024): gates that look at the input alone.
+"""Layers that train in parallel; minGRU and minLSTM (Feng et al., 2024) among them.
 
-Without the state inside the gates, the states are a linear recurrence: all steps are computed at
-once by :func:`rnncourse.torch.scan.linear_recurrence`. Its factors are gates between 0 and 1, so
-nothing overflows at any value of the gates, and no logarithm is needed.
+Where gates look at the input alone, the states are a linear recurrence: all steps are computed at
+once by :func:`rnncourse.torch.scan.linear_recurrence`. The factors of minGRU and minLSTM are gates
+between 0 and 1, so nothing overflows at any value of the gates, and no logarithm is needed.
 """
 
 from typing import Any
@@ -11,12 +11,96 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rnncourse.checks import check_at_least, check_dtype, check_shape
+from rnncourse.checks import check_at_least, check_shape
+from rnncourse.torch.attention import length_mask
 from rnncourse.torch.scan import linear_recurrence
 
 
-class _Minimal(nn.Module):
-    """What both share: one linear map for all gates and the candidate, then the recurrence."""
+class LinearRecurrent(nn.Module):
+    """What all have in common: ``h[t] = keep[t] * h[t - 1] + add[t]``, then an output.
+
+    A layer of this kind says what it keeps and adds (:meth:`coefficients`), and what comes out
+    (:meth:`read`). ``input_size`` and ``hidden_size`` are I and H.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, batch_first: bool) -> None:
+        super().__init__()
+        check_at_least("input_size", input_size, 1)
+        check_at_least("hidden_size", hidden_size, 1)
+        self.input_size, self.hidden_size, self.batch_first = input_size, hidden_size, batch_first
+
+    def forward(
+        self, input: Tensor, hx: Tensor | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Run the layer on whole sequences, all steps at once.
+
+        Parameters
+        ----------
+        input
+            ``(T, B, I)``, or ``(B, T, I)`` with ``batch_first``.
+        hx
+            Initial state, ``(1, B, H)`` as ``torch.nn.GRU`` has it; zeros if left out.
+        lengths
+            True length of each padded sequence, ``(B,)``; T for all if left out. What stands
+            behind is never read.
+
+        Returns
+        -------
+        out, h_n
+            Outputs ``(T, B, H)``, laid out as the input and zero behind a sequence's end, and the
+            state at each end, ``(1, B, H)``: hand it over with the next piece of the sequences.
+
+        Raises
+        ------
+        ValueError
+            If a shape or a length is wrong or a sequence is empty.
+        TypeError
+            If a dtype is not that of the weights, or a length not a whole number.
+        """
+        axes = ("B", "T") if self.batch_first else ("T", "B")
+        _check("input", input, (*axes, self.input_size), next(self.parameters()))
+        x = input.transpose(0, 1) if self.batch_first else input  # (T, B, I)
+        T, B, _ = x.shape
+        if lengths is not None:
+            check_shape("lengths", lengths.shape, (B,))
+            real = length_mask(lengths, T).permute(2, 0, 1)  # (T, B, 1)
+            x = torch.where(real, x, 0)
+        keep, add = self.coefficients(x)
+        if hx is not None:
+            _check("hx", hx, (1, B, self.hidden_size), add)
+        h = linear_recurrence(keep, add, None if hx is None else hx[0])
+        out, h_n = self.read(h, x), h[-1:]
+        if lengths is not None:
+            out = torch.where(real, out, 0)
+            h_n = h[lengths.long() - 1, torch.arange(B, device=h.device)][None]
+        return (out.transpose(0, 1) if self.batch_first else out), h_n
+
+    def step(self, x: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Take one step, for decoding: ``(B, I)`` and ``(B, H)`` to output and state, ``(B, H)``.
+
+        The state is zeros if left out.
+        """
+        _check("x", x, ("B", self.input_size), next(self.parameters()))
+        keep, add = self.coefficients(x)
+        if h is not None:
+            _check("h", h, (len(x), self.hidden_size), add)
+        h = add if h is None else keep * h + add
+        return self.read(h, x), h
+
+    def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what each step keeps of the state, and what it adds: ``(..., H)`` each.
+
+        What all sequences of the batch share may be ``(..., 1, H)``.
+        """
+        raise NotImplementedError
+
+    def read(self, h: Tensor, x: Tensor) -> Tensor:
+        """Return the outputs that go with states and inputs: here the states."""
+        return h
+
+
+class _Minimal(LinearRecurrent):
+    """What both share: one linear map for all gates and the candidate."""
 
     blocks: int
 
@@ -29,56 +113,9 @@ class _Minimal(nn.Module):
         device: Any = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        check_at_least("input_size", input_size, 1)
-        check_at_least("hidden_size", hidden_size, 1)
-        self.input_size, self.hidden_size, self.batch_first = input_size, hidden_size, batch_first
+        super().__init__(input_size, hidden_size, batch_first)
         outputs = self.blocks * hidden_size
         self.linear = nn.Linear(input_size, outputs, bias, device=device, dtype=dtype)
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Run the layer on whole sequences, all steps at once.
-
-        Parameters
-        ----------
-        input
-            ``(T, B, I)``, or ``(B, T, I)`` with ``batch_first``.
-        hx
-            Initial state, ``(1, B, H)`` as ``torch.nn.GRU`` has it; zeros if left out.
-
-        Returns
-        -------
-        out, h_n
-            States ``(T, B, H)``, laid out as the input, and the last of them ``(1, B, H)``.
-
-        Raises
-        ------
-        ValueError
-            If a shape is wrong or a sequence is empty.
-        TypeError
-            If a dtype is not that of the weights.
-        """
-        axes = ("B", "T") if self.batch_first else ("T", "B")
-        check_shape("input", input.shape, (*axes, self.input_size))
-        check_dtype("input", input.dtype, self.linear.weight.dtype)
-        x = input.transpose(0, 1) if self.batch_first else input  # (T, B, I)
-        if hx is not None:
-            check_shape("hx", hx.shape, (1, x.shape[1], self.hidden_size))
-            check_dtype("hx", hx.dtype, x.dtype)
-        keep, add = self.coefficients(x)
-        h = linear_recurrence(keep, add, None if hx is None else hx[0])
-        return (h.transpose(0, 1) if self.batch_first else h), h[-1:]
-
-    def step(self, x: Tensor, h: Tensor) -> Tensor:
-        """Take one step: ``(B, I)`` and ``(B, H)`` to ``(B, H)``, for decoding."""
-        check_shape("x", x.shape, ("B", self.input_size))
-        check_shape("h", h.shape, (len(x), self.hidden_size))
-        keep, add = self.coefficients(x)
-        return keep * h + add
-
-    def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what each step keeps of the state, and what it adds: ``(..., H)`` each."""
-        raise NotImplementedError
 
 
 class MinGRU(_Minimal):
@@ -93,8 +130,8 @@ class MinGRU(_Minimal):
 
     Raises
     ------
-    ValueError
-        If a size is below 1.
+    TypeError, ValueError
+        If a size is not a whole number of at least 1.
 
     Examples
     --------
@@ -114,23 +151,7 @@ class MinGRU(_Minimal):
 class MinLSTM(_Minimal):
     """``h[t] = f[t] * h[t - 1] + i[t] * c[t]``, the gates f and i scaled to sum to one.
 
-    Parameters
-    ----------
-    input_size, hidden_size
-        I and H.
-    bias, batch_first, device, dtype
-        As in ``torch.nn.LSTM``.
-
-    Raises
-    ------
-    ValueError
-        If a size is below 1.
-
-    Examples
-    --------
-    >>> out, h_n = MinLSTM(3, 4)(torch.zeros(5, 2, 3))
-    >>> out.shape, h_n.shape
-    (torch.Size([5, 2, 4]), torch.Size([1, 2, 4]))
+    Arguments, errors and shapes are those of :class:`MinGRU`.
     """
 
     blocks = 3
@@ -141,3 +162,12 @@ class MinLSTM(_Minimal):
         # f / (f + i) = sigmoid(log f - log i): right even where both gates round to zero.
         difference = F.logsigmoid(f) - F.logsigmoid(i)
         return torch.sigmoid(difference), torch.sigmoid(-difference) * c
+
+
+def _check(name: str, x: Tensor, shape: tuple[int | str, ...], like: Tensor) -> None:
+    check_shape(name, x.shape, shape)
+    if x.dtype != like.dtype:
+        raise TypeError(f"{name}: expected dtype {like.dtype}, got {x.dtype}")
+
+
+__all__ = ["LinearRecurrent", "MinGRU", "MinLSTM"]

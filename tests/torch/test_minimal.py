@@ -1,46 +1,159 @@
-"""minGRU and minLSTM: parallel equals step by step, and no gate overflows."""
+"""Layers with a linear recurrence: parallel equals step by step, and padding is invisible.
+
+The state-space layer is one of them: what it shares with minGRU and minLSTM is tested here, what
+is its own in ``test_state_space``.
+"""
+
+from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from rnncourse.torch.minimal import MinGRU, MinLSTM
+from rnncourse.torch.minimal import LinearRecurrent, MinGRU, MinLSTM
+from rnncourse.torch.state_space import StateSpace
 from tests.torch.agreement import close
 
-both = pytest.mark.parametrize("cls", [MinGRU, MinLSTM])
+minimal = pytest.mark.parametrize("cls", [MinGRU, MinLSTM])
+every = pytest.mark.parametrize("cls", [MinGRU, MinLSTM, StateSpace])
+SIZES = {"T": st.integers(1, 40), "B": st.integers(1, 4), "I": st.integers(1, 5)}
+SIZES |= {"H": st.integers(1, 6), "seed": st.integers(0, 2**31)}
 
 
-@both
-@given(
-    T=st.integers(1, 40), B=st.integers(1, 4), I=st.integers(1, 5), H=st.integers(1, 6),
-    bias=st.booleans(), batch_first=st.booleans(), with_state=st.booleans(),
-)  # fmt: skip
-@settings(max_examples=20)
-def test_parallel_equals_step_by_step(cls, T, B, I, H, bias, batch_first, with_state):
-    torch.manual_seed(T)
-    net = cls(I, H, bias, batch_first, dtype=torch.float64)
-    x, h0 = (torch.randn(s, dtype=torch.float64) for s in ((T, B, I), (1, B, H)))
+def make(cls, I, H, dtype=torch.float64, **settings):
+    """Return a layer and the dtype of its states."""
+    net = cls(I, H, dtype=dtype, **settings)
+    return net, dtype.to_complex() if cls is StateSpace else dtype
+
+
+@every
+@given(**SIZES, batch_first=st.booleans(), with_state=st.booleans())
+def test_parallel_equals_step_by_step(cls, T, B, I, H, seed, batch_first, with_state):
+    torch.manual_seed(seed)
+    net, states = make(cls, I, H, batch_first=batch_first)
+    x, h0 = torch.randn(T, B, I, dtype=torch.float64), torch.randn(1, B, H, dtype=states)
     out, h_n = net(x.transpose(0, 1) if batch_first else x, h0 if with_state else None)
-    h = h0[0] if with_state else torch.zeros_like(h0[0])
-    for x_t, h_t in zip(x, out.transpose(0, 1) if batch_first else out, strict=True):
-        h = net.step(x_t, h)
-        close(h_t, h, torch.float64, "h")
+    h = h0[0] if with_state else None
+    for x_t, out_t in zip(x, out.transpose(0, 1) if batch_first else out, strict=True):
+        y, h = net.step(x_t, h)
+        close(out_t, y, torch.float64, "out")
     close(h_n[0], h, torch.float64, "h_n")
+
+
+@every
+@given(**SIZES, data=st.data())
+def test_pieces_with_the_state_handed_over_are_one_pass(cls, T, B, I, H, seed, data):
+    cuts = sorted(data.draw(st.sets(st.integers(1, T), max_size=4)) | {0, T})
+    torch.manual_seed(seed)
+    net, _ = make(cls, I, H)
+    x = torch.randn(T, B, I, dtype=torch.float64)
+    expected, h_n = net(x)
+    h, pieces = None, []
+    for start, stop in pairwise(cuts):
+        out, h = net(x[start:stop], h)
+        pieces.append(out)
+    close(torch.cat(pieces), expected, torch.float64, "out")
+    close(h, h_n, torch.float64, "h_n")
+
+
+@every
+@given(**SIZES, data=st.data())
+def test_later_inputs_do_not_reach_earlier_outputs(cls, T, B, I, H, seed, data):
+    t = data.draw(st.integers(1, T))
+    torch.manual_seed(seed)
+    net, _ = make(cls, I, H)
+    x = torch.randn(T, B, I, dtype=torch.float64)
+    expected, _ = net(x)
+    x[t:] = torch.nan
+    assert torch.equal(net(x)[0][:t], expected[:t])
+
+
+@every
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_padding_and_neighbors_are_invisible(cls, batch_first):
+    torch.manual_seed(0)
+    net, states = make(cls, 3, 4, batch_first=batch_first)
+    lengths = torch.tensor([7, 3, 1], dtype=torch.uint8)
+    x = torch.randn(7, 3, 3, dtype=torch.float64)
+    hx = torch.randn(1, 3, 4, dtype=states)
+
+    def run(padding, chosen=slice(None)):
+        leaf, longest = x.clone(), int(lengths[chosen].max())
+        for b, n in enumerate(lengths):
+            leaf[n:, b] = padding
+        leaf = leaf[:longest, chosen].requires_grad_()
+        start = hx[:, chosen].clone().requires_grad_()
+        out, h_n = net(leaf.transpose(0, 1) if batch_first else leaf, start, lengths[chosen])
+        net.zero_grad()
+        (out.square().sum() + h_n.abs().square().sum()).backward()
+        out = out.transpose(0, 1) if batch_first else out
+        return [out, h_n.transpose(0, 1), leaf.grad, start.grad.transpose(0, 1)], [
+            p.grad.clone() for p in net.parameters()
+        ]
+
+    values, grads = run(0.0)
+    assert all((values[0][n:, b] == 0).all() for b, n in enumerate(lengths))
+    for padding in (1e30, torch.inf, torch.nan):
+        again, grads_again = run(padding)
+        for a, b in zip(values + grads, again + grads_again, strict=True):
+            assert torch.equal(a, b)
+    total = [torch.zeros_like(g) for g in grads]
+    for b, n in enumerate(lengths):
+        (out, h_n, dx, dh0), some = run(0.0, slice(b, b + 1))
+        close(out, values[0][:n, b : b + 1], torch.float64, "out")
+        close(h_n, values[1][b : b + 1], torch.float64, "h_n")
+        close(dx, values[2][:n, b : b + 1], torch.float64, "dx")
+        close(dh0, values[3][b : b + 1], torch.float64, "dh0")
+        total = [g + s for g, s in zip(total, some, strict=True)]
+    for found, expected in zip(total, grads, strict=True):
+        close(found, expected, torch.float64, "a parameter's gradient")
+
+
+@every
+def test_gradients_are_central_differences(cls):
+    torch.manual_seed(0)
+    net, states = make(cls, 2, 3)
+    x = torch.randn(5, 2, 2, dtype=torch.float64, requires_grad=True)
+    h0 = torch.randn(1, 2, 3, dtype=states, requires_grad=True)
+    names, values = zip(*net.named_parameters(), strict=True)
+
+    def run(x, h0, *values):
+        given = dict(zip(names, values, strict=True))
+        return torch.func.functional_call(net, given, (x, h0, torch.tensor([5, 3])))
+
+    assert torch.autograd.gradcheck(run, (x, h0, *values))
+    assert torch.autograd.gradgradcheck(run, (x, h0, *values))
+
+
+@every
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_on_each_device(cls, device):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device on this machine")
+    torch.manual_seed(0)
+    net, _ = make(cls, 3, 4, torch.float32)
+    x, lengths = torch.randn(9, 2, 3), torch.tensor([9, 4])
+    expected = net(x, lengths=lengths)
+    net, x, lengths = net.to(device), x.to(device), lengths.to(device)
+    for found, value in zip(net(x, lengths=lengths), expected, strict=True):
+        assert found.device.type == device
+        torch.testing.assert_close(found.cpu(), value, rtol=1e-4, atol=1e-5)
+    assert cls(3, 4, device=device)(x)[0].device.type == device
 
 
 def test_the_equations():
     x, h = torch.randn(3, 4), torch.randn(3, 5)
-    gru, lstm = MinGRU(4, 5), MinLSTM(4, 5)
+    gru, lstm = MinGRU(4, 5), MinLSTM(4, 5, bias=False)
     z, c = gru.linear(x).chunk(2, -1)
     z = torch.sigmoid(z)
-    torch.testing.assert_close(gru.step(x, h), (1 - z) * h + z * c)
+    torch.testing.assert_close(gru.step(x, h)[1], (1 - z) * h + z * c)
     f, i, c = lstm.linear(x).chunk(3, -1)
     f, i = torch.sigmoid(f), torch.sigmoid(i)
-    torch.testing.assert_close(lstm.step(x, h), f / (f + i) * h + i / (f + i) * c)
+    torch.testing.assert_close(lstm.step(x, h)[1], f / (f + i) * h + i / (f + i) * c)
 
 
-@both
+@minimal
 @pytest.mark.parametrize("size", [1e-30, 1.0, 1e2, 1e4, 1e30])
 def test_no_overflow_at_any_gate_value(cls, size):
     torch.manual_seed(0)
@@ -54,20 +167,41 @@ def test_no_overflow_at_any_gate_value(cls, size):
     assert net.linear.weight.grad.isfinite().all()
 
 
-@both
+X = torch.zeros(5, 2, 3)
+
+
+@every
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda n: n(torch.zeros(5, 3)), ValueError, r"input: expected 3 axes \(T, B, 3\)"),
-        (lambda n: n(torch.zeros(5, 2, 3).double()), TypeError, "input: expected dtype"),
-        (lambda n: n(torch.zeros(5, 2, 3), torch.zeros(2, 4)), ValueError, "hx: expected 3 axes"),
+        (lambda n: n(X[0]), ValueError, r"input: expected 3 axes \(T, B, 3\)"),
+        (lambda n: n(X[:0]), ValueError, "input: expected T of at least 1"),
         (
-            lambda n: n(torch.zeros(5, 2, 3), torch.zeros(1, 2, 4).double()),
+            lambda n: n(X.double()),
             TypeError,
-            "hx: expected dtype",
+            "input: expected dtype torch.float32, got torch.float64",
         ),
-        (lambda n: n.step(torch.zeros(2, 2), None), ValueError, r"x: expected shape \(B, 3\)"),
-        (lambda n: n.step(torch.zeros(2, 3), torch.zeros(1, 4)), ValueError, "h: expected shape"),
+        (lambda n: n(X, torch.zeros(2, 4)), ValueError, "hx: expected 3 axes"),
+        (lambda n: n(X, torch.zeros(1, 2, 4).double()), TypeError, "hx: expected dtype"),
+        (
+            lambda n: n(X, lengths=torch.tensor([5])),
+            ValueError,
+            r"lengths: expected shape \(2,\), got \(1,\)",
+        ),
+        (
+            lambda n: n(X, lengths=torch.tensor([6, 1])),
+            ValueError,
+            r"lengths\[0\]: expected at most T = 5, got 6",
+        ),
+        (
+            lambda n: n(X, lengths=torch.tensor([5.0, 1.0])),
+            TypeError,
+            r"lengths\[0\]: expected a whole number",
+        ),
+        (lambda n: n.step(X[0, :, :2]), ValueError, r"x: expected shape \(B, 3\)"),
+        (lambda n: n.step(X[0].double()), TypeError, "x: expected dtype torch.float32"),
+        (lambda n: n.step(X[0], torch.zeros(1, 4)), ValueError, "h: expected shape"),
+        (lambda n: n.step(X[0], torch.zeros(2, 4).double()), TypeError, "h: expected dtype"),
     ],
 )
 def test_bad_input(cls, call, error, message):
@@ -75,7 +209,12 @@ def test_bad_input(cls, call, error, message):
         call(cls(3, 4))
 
 
-@both
+@every
 def test_bad_size(cls):
     with pytest.raises(ValueError, match="hidden_size: expected at least 1, got 0"):
         cls(3, 0)
+
+
+def test_a_layer_says_what_it_keeps():
+    with pytest.raises(NotImplementedError):
+        LinearRecurrent(3, 4, batch_first=False).coefficients(X)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rnncourse.torch.scan import linear_recurrence, linear_recurrence_loop
+from rnncourse.torch.scan import CHUNK, linear_recurrence, linear_recurrence_loop
 from tests.torch.agreement import close
 
 
@@ -34,6 +34,44 @@ def test_scan_equals_loop_with_its_gradients(T, seed, with_state):
         close(a, b, torch.float64, what)
 
 
+@given(T=st.integers(1, 40), B=st.integers(1, 3), H=st.integers(1, 3), shared=st.booleans())
+def test_factors_that_a_batch_shares(T, B, H, shared):
+    torch.manual_seed(T)
+    a = torch.rand(T, 1, H) if shared else torch.rand(T, B, 1)
+    values = [x.double() for x in (a, torch.randn(T, B, H), torch.randn(B, H))]
+    weight, found = torch.randn(T, B, H, dtype=torch.float64), []
+    for f in (linear_recurrence, linear_recurrence_loop):
+        leaves = [v.clone().requires_grad_() for v in values]
+        h = f(*leaves)
+        found.append([h, *torch.autograd.grad((h * weight).sum(), leaves)])
+    for x, y, what in zip(*found, ("h", "da", "db", "dh0"), strict=True):
+        close(x, y, torch.float64, what)
+
+
+@pytest.mark.parametrize("width", [1, CHUNK // 7, CHUNK // 2, 2 * CHUNK])
+def test_pieces_that_fit_into_the_cache(width):
+    torch.manual_seed(0)
+    a, b, h0 = (
+        torch.rand(20, 1).double(),
+        torch.randn(20, width).double(),
+        torch.randn(width).double(),
+    )
+    found, expected = (f(a, b, h0) for f in (linear_recurrence, linear_recurrence_loop))
+    close(found, expected, torch.float64, "h")
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
+def test_on_each_device(dtype, device):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device on this machine")
+    inputs = draw(1000, 0, dtype)
+    expected = linear_recurrence(*inputs)
+    found = linear_recurrence(*(v.to(device) for v in inputs))
+    assert found.device.type == device
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["gates", "long memory", "closed"])
 @pytest.mark.parametrize("T", [1, 2, 1000, 16384])
 def test_error_in_float32(T, kind):
@@ -44,10 +82,12 @@ def test_error_in_float32(T, kind):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("T", [1, 2, 5])
-def test_first_and_second_derivatives(T, dtype):
+def test_first_and_second_derivatives(T, shared, dtype):
     torch.manual_seed(0)
-    inputs = [torch.randn(s, dtype=dtype, requires_grad=True) for s in ((T, 2), (T, 2), (2,))]
+    shapes = ((T, 1 if shared else 2), (T, 2), (2,))
+    inputs = [torch.randn(s, dtype=dtype, requires_grad=True) for s in shapes]
     assert torch.autograd.gradcheck(linear_recurrence, inputs)
     assert torch.autograd.gradgradcheck(linear_recurrence, inputs)
 
@@ -57,6 +97,10 @@ def test_first_and_second_derivatives(T, dtype):
     [
         ((torch.ones(0, 2), torch.ones(0, 2)), ValueError, "a: expected T of at least 1"),
         ((torch.ones(3, 2), torch.ones(4, 2)), ValueError, r"b: expected shape \(3, 2\)"),
+        ((torch.ones(1, 2), torch.ones(4, 2)), ValueError, r"b: expected shape \(1, 2\)"),
+        ((torch.ones(3, 1), torch.ones(3)), ValueError, r"b: expected 2 axes \(3, n\)"),
+        ((torch.ones(3, 1), torch.ones(3, 0)), ValueError, "b: expected n of at least 1"),
+        ((torch.ones(3, 0), torch.ones(3, 0)), ValueError, "a: expected n of at least 1"),
         ((torch.ones(3, 2),) * 3, ValueError, r"h0: expected 1 axes \(2,\)"),
         ((torch.ones(3).long(),) * 2, TypeError, "a: expected a floating-point or complex dtype"),
         ((torch.ones(3), torch.ones(3).double()), TypeError, "b: expected dtype torch.float32"),
