@@ -70,7 +70,7 @@ def test_peak_memory_is_that_of_the_largest_moment():
 def test_training_takes_no_more_memory_than_torch(pair, size, step):
     T, B, I, H = size
     ours, theirs = (
-        bench.peak_memory(bench.one_step(layer, T, B, I, step))
+        bench.peak_memory(bench.one_step(layer, T, B, I, step), runs=4)
         for layer in (pair[0](I, H, kernel="hand-derived"), pair[1](I, H))
     )
-    assert ours <= theirs + 2**14  # 16 kB: a few small arrays
+    assert ours <= 1.01 * theirs + 2**13  # 8 kB: a few small arrays

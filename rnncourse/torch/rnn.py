@@ -107,7 +107,7 @@ class HandDerived(torch.autograd.Function):
 
         tanh, H = ctx.nonlinearity == "tanh", h0.shape[1]
         dh = dh.clone()  # (B, H): carried from chunk to chunk, in place
-        dx = torch.empty_like(x) if needs[0] else None
+        dx: Tensor | None = None
         dw_ih, dw_hh, dbias = (torch.zeros_like(inputs[k]) if needs[k] else None for k in (2, 3, 4))
         for span, rows, chunk in steps.chunks(2 * H):
             da, have = dout[rows].clone(), -1  # becomes the gradient by what goes into f
@@ -125,14 +125,15 @@ class HandDerived(torch.autograd.Function):
                     torch.ops.aten.threshold_backward.grad_input(d, state, 0, grad_input=d)
                 later, have = d, size
             torch.mm(later, w_hh, out=dh[:have])
-            if dx is not None:
-                torch.mm(da, w_ih, out=dx[rows])
             if dw_ih is not None:
                 dw_ih.addmm_(da.t(), x[rows])
             if dw_hh is not None:
                 dw_hh.addmm_(da.t(), steps.before(h, h0, span))
             if dbias is not None:
                 dbias.add_(da.sum(0))
+            if needs[0]:
+                dx = torch.empty_like(x) if dx is None else dx
+                torch.mm(da, w_ih, out=dx[rows])
         return dx, dh, dw_ih, dw_hh, dbias, None, None, None
 
 
