@@ -9,7 +9,8 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from itertools import accumulate
 from pathlib import Path
@@ -97,6 +98,19 @@ def one_step(
     return torch.no_grad()(lambda: layer(x)) if step == "inference" else train
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Discard what is written to the standard error's descriptor: the profiler's own notes."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def peak_memory(step: Callable[[], object], runs: int = 3) -> int:
     """Return how much memory PyTorch has in use at most while ``step`` runs, in bytes.
 
@@ -107,7 +121,7 @@ def peak_memory(step: Callable[[], object], runs: int = 3) -> int:
     step()
     peaks: list[int] = []
     for _ in range(runs):
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+        with _quiet(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
             step()
         events = [e for e in found.profiler.kineto_results.events() if e.name() == "[memory]"]
         events.sort(key=lambda e: e.start_ns())
@@ -210,7 +224,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=30, help="runs in turn (default 30)")
     parser.add_argument("--output", type=Path, help="file that the table is written to")
     args = parser.parse_args(arguments)
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own notes
     cases = [(k, size, step) for k in range(len(PAIRS)) for size in SIZES for step in STEPS]
     rows = [
         compare(layer, size, step, args.runs)
