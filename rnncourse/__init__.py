@@ -33,6 +33,10 @@ Where things are::
     │   ├── sentences       a small language in which memory can be measured
     │   ├── memory          tasks with a known delay: echo, adding, copying, recall, parity
     │   ├── digits          handwritten digits, row by row
+    │   ├── moving_digits   the same, flying through short films
+    │   ├── shapes          pictures of two shapes, with captions
+    │   ├── speech          digits spoken by a model of the voice
+    │   ├── music           melodies from a grammar; MIDI files and sound
     │   ├── series          time series that statsmodels carries
     │   ├── translation     English and Spanish from one grammar, with alignments
     │   ├── files           readers for public formats: IDX, reviews, text pairs, recordings

@@ -15,7 +15,10 @@ from rnncourse.data.memory import (
     parity,
     recall_first,
 )
+from rnncourse.data.music import compose
 from rnncourse.data.series import Series, load_series, seasonal_naive, split_series
+from rnncourse.data.shapes import caption_batch
+from rnncourse.data.speech import spoken_digits
 from rnncourse.data.text import Vocabulary, python_manual, split_text, stream_batches
 from rnncourse.data.translation import Pair, translation_pairs, word_by_word
 
@@ -26,6 +29,8 @@ __all__ = [
     "Vocabulary",
     "adding",
     "associative_recall",
+    "caption_batch",
+    "compose",
     "copying",
     "delayed_echo",
     "digit_rows",
@@ -36,6 +41,7 @@ __all__ = [
     "seasonal_naive",
     "split_series",
     "split_text",
+    "spoken_digits",
     "stream_batches",
     "translation_pairs",
     "word_by_word",
