@@ -112,21 +112,23 @@ def _quiet() -> Iterator[None]:
 
 
 def peak_memory(step: Callable[[], object], runs: int = 3) -> int:
-    """Return how much memory PyTorch has in use at most while ``step`` runs, in bytes.
+    """Return how much memory PyTorch takes at most while ``step`` runs, in bytes.
 
     Counted is what PyTorch allocates during the step, on the CPU: neither what was there before
-    nor what a library behind it keeps for itself. The profiler may lose a note, which lowers the
-    sum, so the largest of several runs is taken.
+    nor what a library behind it keeps for itself. A step may begin by giving back what an earlier
+    one left (gradients), and the profiler may miss that; so the rise from the lowest moment is
+    taken, and the middle one of ``runs`` runs.
     """
     step()
-    peaks: list[int] = []
+    rises: list[int] = []
     for _ in range(runs):
         with _quiet(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
             step()
         events = [e for e in found.profiler.kineto_results.events() if e.name() == "[memory]"]
         events.sort(key=lambda e: e.start_ns())
-        peaks.append(max(accumulate(e.nbytes() for e in events)))
-    return max(peaks)
+        taken = list(accumulate((e.nbytes() for e in events), initial=0))
+        rises.append(max(now - low for now, low in zip(taken, accumulate(taken, min), strict=True)))
+    return statistics.median_low(rises)
 
 
 class Row(NamedTuple):

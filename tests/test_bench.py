@@ -69,13 +69,24 @@ def test_peak_memory_is_that_of_the_largest_moment(capfd):
     assert capfd.readouterr().err == "back"
 
 
+def test_peak_memory_counts_what_an_earlier_step_left_neither_twice_nor_never():
+    kept = []
+
+    def step():
+        kept.clear()  # 400 kB given back, seen by the profiler in some runs and not in others
+        kept.append(torch.zeros(1000, 100))
+
+    found = [bench.peak_memory(step, runs=1) for _ in range(4)]
+    assert 400e3 <= min(found) and max(found) < 410e3
+
+
 @pytest.mark.parametrize("pair", bench.PAIRS, ids=lambda pair: pair[1].__name__)
 @pytest.mark.parametrize("step", bench.STEPS[:2])
 @pytest.mark.parametrize("size", bench.SIZES, ids=str)
 def test_training_takes_no_more_memory_than_torch(pair, size, step):
     T, B, I, H = size
     ours, theirs = (
-        bench.peak_memory(bench.one_step(layer, T, B, I, step), runs=4)
+        bench.peak_memory(bench.one_step(layer, T, B, I, step))
         for layer in (pair[0](I, H, kernel="hand-derived"), pair[1](I, H))
     )
     assert ours <= 1.01 * theirs + 2**13  # 8 kB: a few small arrays
