@@ -1,0 +1,65 @@
+"""The command line: ``python -m rnncourse.grading release|grade|export|feedback``."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from . import course as steps
+
+
+def _sources(folder: Path, names: list[str]) -> list[Path]:
+    found = sorted(folder.glob("[0-9][0-9]-*.md"))
+    chosen = [path for path in found if not names or any(path.stem.startswith(n) for n in names)]
+    if not chosen:
+        there = ", ".join(path.stem for path in found) or "none"
+        raise SystemExit(f"set: expected one of {there}, got {', '.join(names) or 'nothing'}")
+    return chosen
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command."""
+    parser = argparse.ArgumentParser(prog="python -m rnncourse.grading", description=__doc__)
+    parser.add_argument("--course", type=Path, default=Path("coursework"), help="its folder")
+    parser.add_argument("--sources", type=Path, default=Path("notebooks/problem-sets"))
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("release", help="make the students' notebooks")
+    command.add_argument("sets", nargs="*", help="03 or 03-recurrent-network; all by default")
+    command = commands.add_parser("grade", help="grade a folder of submissions of one set")
+    command.add_argument("set")
+    command.add_argument("folder", type=Path)
+    command.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
+    command.add_argument("--again", action="store_true", help="run unchanged submissions too")
+    command = commands.add_parser("export", help="write all grades as CSV")
+    command.add_argument("--to", type=Path, default=Path("grades.csv"))
+    command = commands.add_parser("feedback", help="write feedback for the students")
+    command.add_argument("set")
+    args = parser.parse_args(arguments)
+    try:
+        if args.command == "release":
+            for source in _sources(args.sources, args.sets):
+                print(steps.release(source, args.course))
+        elif args.command == "grade":
+            name = _sources(args.sources, [args.set])[0].stem
+            hidden = [args.sources] if args.sources.is_dir() else []
+            grades = steps.grade(
+                name, args.folder, args.course, hidden=hidden, jobs=args.jobs, again=args.again
+            )
+            for g in grades:
+                note = f"  {len(g.notes)} notes" if g.notes else ""
+                print(f"{g.student:24s} {g.score:5g} of {g.max_score:g}  {g.status}{note}")
+            print(f"The report: {args.course / 'reports' / f'{name}.csv'}")
+        elif args.command == "export":
+            steps.export(args.course, args.to)
+            print(f"The grades: {args.to}")
+        else:
+            name = _sources(args.sources, [args.set])[0].stem
+            print(f"The feedback: {steps.feedback(name, args.course)}")
+    except (FileNotFoundError, RuntimeError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

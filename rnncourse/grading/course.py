@@ -1,0 +1,393 @@
+"""Release, grade and export problem sets: each step is nbgrader's, called with our settings.
+
+A course is a folder in nbgrader's layout: ``source``, ``release``, ``submitted``, ``autograded``,
+``feedback``, ``gradebook.db``. `configure` holds all settings, also for nbgrader's own commands.
+"""
+
+import csv
+import hashlib
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import NamedTuple
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.apps import NbGraderAPI
+from nbgrader.plugins import CsvExportPlugin
+from nbgrader.preprocessors import (
+    AssignLatePenalties,
+    CheckCellMetadata,
+    ClearOutput,
+    DeduplicateIds,
+    IgnorePattern,
+    LimitOutput,
+    OverwriteCells,
+    OverwriteKernelspec,
+    SaveAutoGrades,
+)
+from sqlalchemy.exc import SAWarning
+from tqdm import tqdm
+from traitlets.config import Config
+
+from .execute import REPORT, Execute
+from .restore import Restore
+
+LARGEST = 20 * 2**20  # bytes of a notebook that is opened at all
+_FIELDS = {"schema_version": 3, "grade": False, "solution": False, "locked": False, "task": False}
+
+
+def configure(c: Config, course: Path, hidden: Sequence[Path] = ()) -> Config:
+    """Set nbgrader up for the problem sets.
+
+    Parameters
+    ----------
+    c
+        The configuration to change: ``get_config()`` in an ``nbgrader_config.py``.
+    course
+        The course's folder.
+    hidden
+        Folders that a submission must not read, besides the course's own: the sources.
+
+    Returns
+    -------
+    c
+        The same object.
+    """
+    c.CourseDirectory.root = str(course.resolve())
+    # Two graders write at a time: wait for the other one.
+    c.CourseDirectory.db_url = f"sqlite:///{course.resolve()}/gradebook.db?timeout=120"
+    c.ClearSolutions.code_stub = {"python": "raise NotImplementedError  # your code"}
+    c.ClearSolutions.text_stub = "*Write your answer here, in place of this line.*"
+    c.Autograde.sanitize_preprocessors = [
+        Restore,  # ours, first: the other ones trust the cells' metadata
+        ClearOutput,
+        DeduplicateIds,
+        OverwriteKernelspec,
+        OverwriteCells,
+        CheckCellMetadata,
+    ]
+    c.Autograde.autograde_preprocessors = [
+        Execute,  # ours, in place of nbgrader's
+        IgnorePattern,
+        LimitOutput,
+        SaveAutoGrades,
+        AssignLatePenalties,
+        CheckCellMetadata,
+    ]
+    c.Execute.hidden = [str(folder.resolve()) for folder in (course, *hidden)]
+    # Hidden tests do not belong into what students get back.
+    c.GenerateFeedback.preprocessors = [
+        "nbgrader.preprocessors.GetGrades",
+        "nbgrader.preprocessors.ClearHiddenTests",
+        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+    ]
+    return c
+
+
+def _find_alembic() -> None:
+    """Let nbgrader find the program that it calls, also when the environment is not activated."""
+    here = str(Path(sys.executable).parent)
+    if shutil.which("alembic") is None:
+        os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", "")])
+
+
+def _api(course: Path, hidden: Sequence[Path] = ()) -> NbGraderAPI:
+    _find_alembic()
+    api = NbGraderAPI(config=configure(Config(), course, hidden))
+    api.log.setLevel("INFO")
+    api.log.propagate = False
+    return api
+
+
+def _gradebook(course: Path) -> Gradebook:
+    _find_alembic()
+    return Gradebook(configure(Config(), course).CourseDirectory.db_url)
+
+
+def source_notebook(path: Path) -> NotebookNode:
+    """Read a problem set's source and complete nbgrader's metadata.
+
+    In a source a graded cell says what differs from the usual: ``grade_id``, and of ``solution``,
+    ``grade``, ``locked`` and ``points`` what it needs.
+
+    Raises
+    ------
+    ValueError
+        If two cells have the same ``grade_id``, or a cell has none.
+    """
+    nb = jupytext.read(path)
+    seen: set[str] = set()
+    for number, cell in enumerate(nb.cells):
+        cell.id = f"cell-{number}"
+        if (found := cell.metadata.get("nbgrader")) is None:
+            continue
+        name = found.get("grade_id", "")
+        if not name or name in seen:
+            raise ValueError(f"{path.name}: grade_id: expected one of its own, got {name!r}")
+        seen.add(name)
+        cell.metadata.nbgrader = {**_FIELDS, "cell_type": cell.cell_type, **found}
+        cell.id = name
+    nb.metadata = {"kernelspec": nb.metadata["kernelspec"], "language_info": {"name": "python"}}
+    return nb
+
+
+def release(source: Path, course: Path) -> Path:
+    """Make the students' notebook of one problem set.
+
+    Parameters
+    ----------
+    source
+        The set's source, a MyST notebook.
+    course
+        The course's folder; made where there is none.
+
+    Returns
+    -------
+    path
+        The released notebook, without solutions and hidden tests.
+
+    Raises
+    ------
+    RuntimeError
+        If nbgrader refuses; its own words are in the message.
+    """
+    folder = course / "source" / source.stem
+    folder.mkdir(parents=True, exist_ok=True)
+    nbformat.write(source_notebook(source), folder / f"{source.stem}.ipynb")
+    found = _api(course).generate_assignment(source.stem, force=True, create=True)
+    if not found["success"]:
+        raise RuntimeError(f"nbgrader could not release {source.stem}:\n{found.get('log', '')}")
+    return course / "release" / source.stem / f"{source.stem}.ipynb"
+
+
+class Grade(NamedTuple):
+    """What came out for one submission.
+
+    ``score`` is what the tests and any person gave so far, ``questions`` the same by test cell;
+    ``by_hand`` names the answers that wait for a person.
+    """
+
+    student: str
+    status: str
+    score: float
+    max_score: float
+    seconds: float
+    questions: dict[str, float]
+    by_hand: list[str]
+    notes: list[str]
+
+
+def collect(name: str, folder: Path, course: Path) -> dict[str, str]:
+    """Copy submissions into the course's folder.
+
+    Parameters
+    ----------
+    name
+        The problem set, ``"03-recurrent-network"``.
+    folder
+        Holds ``STUDENT/NAME/NAME.ipynb`` (nbgrader's layout), ``STUDENT/any.ipynb`` or
+        ``STUDENT.ipynb``.
+    course
+        The course's folder.
+
+    Returns
+    -------
+    problems
+        For every student found, what is wrong with the submission, empty where nothing is.
+    """
+    problems = {}
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith(".") or not (entry.is_dir() or entry.suffix == ".ipynb"):
+            continue
+        student = entry.stem if entry.is_file() else entry.name
+        place = entry / name if (entry / name).is_dir() else entry
+        found = [entry] if entry.is_file() else sorted(place.glob("*.ipynb"))
+        exact = [path for path in found if path.stem == name]
+        found = exact or found
+        if not re.fullmatch(r"[\w.@ -]+", student):
+            problems[student] = "the student's name has characters that a folder should not have"
+        elif not found:
+            problems[student] = "no notebook"
+        elif len(found) > 1:
+            problems[student] = f"several notebooks, none of them named {name}.ipynb"
+        elif found[0].stat().st_size > LARGEST:
+            problems[student] = f"a notebook of more than {LARGEST // 2**20} MB"
+        else:
+            problems[student] = _not_a_notebook(found[0])
+        if not problems[student]:
+            target = course / "submitted" / student / name
+            target.mkdir(parents=True, exist_ok=True)
+            if found[0].resolve() != (target / f"{name}.ipynb").resolve():
+                shutil.copyfile(found[0], target / f"{name}.ipynb")
+                for stamp in place.glob("timestamp.txt") if entry.is_dir() else ():
+                    shutil.copyfile(stamp, target / stamp.name)
+    return problems
+
+
+def _not_a_notebook(path: Path) -> str:
+    try:
+        nbformat.validate(nbformat.read(path, as_version=4))
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError, nbformat.ValidationError):
+        return "the file is not a notebook"
+    return ""
+
+
+def _autograde(
+    course: Path, hidden: Sequence[Path], name: str, student: str
+) -> tuple[str, float, str]:
+    """Grade one submission, in a process of its own kind."""
+    start = time.monotonic()
+    warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own
+    found = _api(course, hidden).autograde(name, student, force=True)
+    log = str(found.get("log") or "")
+    if not found["success"]:
+        reasons = re.findall(r"^ *((?:\w+\.)*\w*(?:Error|Exception)\b.*)$", log, re.MULTILINE)
+        log += f"\n{REPORT} nbgrader failed: {reasons[-1] if reasons else 'no reason given'}"
+    return student, time.monotonic() - start, log
+
+
+def grade(
+    name: str,
+    folder: Path,
+    course: Path,
+    *,
+    hidden: Sequence[Path] = (),
+    jobs: int = 2,
+    again: bool = False,
+    progress: bool = True,
+) -> list[Grade]:
+    """Grade a folder of submissions of one set, and write a report beside the gradebook.
+
+    A submission that did not change since it was graded is not run again.
+
+    Parameters
+    ----------
+    name, folder, course
+        See `collect`.
+    hidden
+        See `configure`.
+    jobs
+        How many submissions run at a time.
+    again
+        Run those as well that did not change.
+    progress
+        Show a progress bar.
+
+    Returns
+    -------
+    grades
+        One entry a student, by name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the set was not released into this course, or the folder is not there.
+    """
+    released = course / "release" / name / f"{name}.ipynb"
+    if not released.exists():
+        raise FileNotFoundError(f"{released}: release {name} first, then grade it")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"folder: expected a folder of submissions, got {folder}")
+    problems = collect(name, folder, course)
+    source = (course / "source" / name / f"{name}.ipynb").read_bytes()
+    memory = course / "graded.json"
+    known = json.loads(memory.read_text()) if memory.exists() else {}
+    before = known.setdefault(name, {})
+    now = {}
+    for student in (s for s, problem in problems.items() if not problem):
+        notebook = course / "submitted" / student / name / f"{name}.ipynb"
+        now[student] = hashlib.sha256(source + notebook.read_bytes()).hexdigest()
+    todo = [s for s in now if again or before.get(s, {}).get("hash") != now[s]]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max(1, min(jobs, len(todo))), mp_context=spawn) as pool:
+        runs = [pool.submit(_autograde, course, hidden, name, student) for student in todo]
+        for run in tqdm(as_completed(runs), f"Grading {name}", len(runs), disable=not progress):
+            student, seconds, log = run.result()
+            found = (line.split(REPORT, 1)[1].strip() for line in log.splitlines() if REPORT in line)
+            notes = list(dict.fromkeys(found))
+            before[student] = {"hash": now[student], "seconds": seconds, "notes": notes}
+            memory.write_text(json.dumps(known, indent=1))
+    grades = _grades(name, course, problems, before)
+    _write_report(course / "reports" / f"{name}.csv", grades)
+    return grades
+
+
+def _grades(
+    name: str, course: Path, problems: dict[str, str], runs: dict[str, dict[str, object]]
+) -> list[Grade]:
+    grades = []
+    with _gradebook(course) as book:
+        top = book.find_assignment(name).max_score
+        for student, problem in problems.items():
+            book.update_or_create_student(student)
+            try:
+                entries = book.find_submission_notebook(name, name, student).grades
+            except MissingEntry:
+                entries = []
+            questions = {entry.name: float(entry.score or 0) for entry in entries}
+            by_hand = [entry.name for entry in entries if entry.needs_manual_grade]
+            run = runs.get(student, {}) if not problem else {}
+            notes = [str(note) for note in run.get("notes", [])]  # type: ignore[attr-defined]
+            failed = any(note.startswith("nbgrader failed") for note in notes)
+            if problem and entries:
+                notes.append("an earlier submission was graded, and its grade stands")
+            status = problem or ("not graded" if failed else "look" if notes else "graded")
+            seconds = float(run.get("seconds", 0.0))  # type: ignore[arg-type]
+            score = sum(questions.values())
+            grades.append(
+                Grade(student, status, score, top, seconds, questions, by_hand, notes)
+            )
+    return grades
+
+
+def _write_report(path: Path, grades: Sequence[Grade]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    names = list(dict.fromkeys(name for grade in grades for name in grade.questions))
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["student", "status", "score", "of", "seconds", *names, "by hand", "notes"])
+        for g in grades:
+            scores = [f"{g.questions[name]:g}" if name in g.questions else "" for name in names]
+            row = [g.student, g.status, f"{g.score:g}", f"{g.max_score:g}", f"{g.seconds:.0f}"]
+            table.writerow([*row, *scores, " ".join(g.by_hand), " | ".join(g.notes)])
+
+
+def export(course: Path, to: Path) -> None:
+    """Write all grades as CSV, with nbgrader's own exporter.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the course has no gradebook yet.
+    """
+    if not (course / "gradebook.db").exists():
+        raise FileNotFoundError(f"{course / 'gradebook.db'}: release and grade a set first")
+    with _gradebook(course) as book:
+        plugin = CsvExportPlugin()
+        plugin.to = os.fspath(to)
+        plugin.export(book)
+
+
+def feedback(name: str, course: Path) -> Path:
+    """Write each student's feedback as HTML, with points and comments; return the folder.
+
+    Raises
+    ------
+    RuntimeError
+        If nbgrader refuses.
+    """
+    found = _api(course).generate_feedback(name, force=True)
+    if not found["success"]:
+        raise RuntimeError(f"nbgrader could not write feedback:\n{found.get('log', '')}")
+    return course / "feedback"
