@@ -12,7 +12,7 @@ BUILD_SITE = rm -rf _build/html _build/.doctrees && \
 	line 90004 is line 4 of cell 9; run 'make notebooks' after it."; exit 1; }
 STEPS = style types site check
 
-.PHONY: help book serve notebooks test $(STEPS) format hooks bench lock clean
+.PHONY: help book serve notebooks release grade feedback grades test $(STEPS) format hooks bench lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' \
@@ -29,6 +29,20 @@ serve: $(VENV)/book.stamp ## open the site and rebuild it when a file changes
 
 notebooks: $(VENV)/test.stamp ## run the notebooks that changed and write their twins (ALL=1: run all; ONLY=03: one)
 	@$(BIN)/python tools/notebooks.py run $(if $(ALL),--all) $(ONLY)
+	@rm -rf _build/problem-sets
+	@$(BIN)/python -m rnncourse.grading --course _build/problem-sets release --beside >/dev/null
+
+release: $(VENV)/test.stamp ## make the students' notebooks of the problem sets (SET=03: one)
+	@$(BIN)/python -m rnncourse.grading release $(SET)
+
+grade: $(VENV)/test.stamp ## grade a folder of submissions: make grade SET=03 FROM=submissions
+	@$(BIN)/python -m rnncourse.grading grade $(SET) $(FROM)
+
+feedback: $(VENV)/test.stamp ## write the students' feedback: make feedback SET=03
+	@$(BIN)/python -m rnncourse.grading feedback $(SET)
+
+grades: $(VENV)/test.stamp ## write all grades to grades.csv (WIDE=1: one line a student)
+	@$(BIN)/python -m rnncourse.grading export $(if $(WIDE),--wide)
 
 test: $(VENV)/test.stamp ## test everything: style, types, site, package, notebooks, links, browser
 	@failed=; for step in $(STEPS); do \

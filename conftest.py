@@ -10,6 +10,7 @@ from nbval.plugin import IPyNbCell
 from tools.notebooks import ENVIRONMENT
 
 os.environ.update(ENVIRONMENT)
+collect_ignore_glob = ["notebooks/problem-sets/*"]  # for students; tests/problem_sets grades them
 
 
 @pytest.hookimpl(wrapper=True)

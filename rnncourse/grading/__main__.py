@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,32 +26,46 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("release", help="make the students' notebooks")
     command.add_argument("sets", nargs="*", help="03 or 03-recurrent-network; all by default")
+    command.add_argument("--beside", action="store_true", help="write them beside the sources too")
     command = commands.add_parser("grade", help="grade a folder of submissions of one set")
     command.add_argument("set")
     command.add_argument("folder", type=Path)
     command.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
+    command.add_argument("--seconds", type=int, default=30, help="for one cell")
+    command.add_argument("--walls", choices=["auto", "bwrap", "none"], default="auto")
     command.add_argument("--again", action="store_true", help="run unchanged submissions too")
     command = commands.add_parser("export", help="write all grades as CSV")
     command.add_argument("--to", type=Path, default=Path("grades.csv"))
+    command.add_argument("--wide", action="store_true", help="one line a student")
     command = commands.add_parser("feedback", help="write feedback for the students")
     command.add_argument("set")
     args = parser.parse_args(arguments)
     try:
         if args.command == "release":
             for source in _sources(args.sources, args.sets):
-                print(steps.release(source, args.course))
+                path = steps.release(source, args.course)
+                print(path)
+                if args.beside:
+                    shutil.copyfile(path, source.with_suffix(".ipynb"))
         elif args.command == "grade":
             name = _sources(args.sources, [args.set])[0].stem
             hidden = [args.sources] if args.sources.is_dir() else []
             grades = steps.grade(
-                name, args.folder, args.course, hidden=hidden, jobs=args.jobs, again=args.again
+                name,
+                args.folder,
+                args.course,
+                hidden=hidden,
+                seconds=args.seconds,
+                walls=args.walls,
+                jobs=args.jobs,
+                again=args.again,
             )
             for g in grades:
                 note = f"  {len(g.notes)} notes" if g.notes else ""
                 print(f"{g.student:24s} {g.score:5g} of {g.max_score:g}  {g.status}{note}")
             print(f"The report: {args.course / 'reports' / f'{name}.csv'}")
         elif args.command == "export":
-            steps.export(args.course, args.to)
+            steps.export(args.course, args.to, wide=args.wide)
             print(f"The grades: {args.to}")
         else:
             name = _sources(args.sources, [args.set])[0].stem

@@ -115,12 +115,12 @@ def expect_close(
     wrong = ~(np.abs(found - right) <= tolerance)  # NaN is wrong
     if not wrong.any():
         return
-    for hint, other in (hints or {}).items():
+    hint = "" if np.isfinite(found).all() else "is something divided by zero or too large?"
+    for text, other in (hints or {}).items():
         guess = np.asarray(other, dtype=np.float64)
         if guess.shape == found.shape and bool((np.abs(found - guess) <= tolerance).all()):
+            hint = text
             break
-    else:
-        hint = "" if np.isfinite(found).all() else "is something divided by zero or too large?"
     place = tuple(int(i) for i in np.argwhere(wrong)[0])
     at = f" at [{', '.join(map(str, place))}]" if place else ""
     message = f"{name}: expected {right[place]:.5g}{at}, got {found[place]:.5g}"

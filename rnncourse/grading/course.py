@@ -5,6 +5,7 @@ A course is a folder in nbgrader's layout: ``source``, ``release``, ``submitted`
 """
 
 import csv
+import functools
 import hashlib
 import json
 import multiprocessing
@@ -14,7 +15,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +25,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
-from nbgrader.plugins import CsvExportPlugin
+from nbgrader.plugins import CsvExportPlugin, ExportPlugin
 from nbgrader.preprocessors import (
     AssignLatePenalties,
     CheckCellMetadata,
@@ -47,7 +48,13 @@ LARGEST = 20 * 2**20  # bytes of a notebook that is opened at all
 _FIELDS = {"schema_version": 3, "grade": False, "solution": False, "locked": False, "task": False}
 
 
-def configure(c: Config, course: Path, hidden: Sequence[Path] = ()) -> Config:
+def configure(
+    c: Config,
+    course: Path,
+    hidden: Sequence[Path] = (),
+    seconds: int = 30,
+    walls: str = "auto",
+) -> Config:
     """Set nbgrader up for the problem sets.
 
     Parameters
@@ -58,6 +65,11 @@ def configure(c: Config, course: Path, hidden: Sequence[Path] = ()) -> Config:
         The course's folder.
     hidden
         Folders that a submission must not read, besides the course's own: the sources.
+    seconds
+        How long one cell may run.
+    walls
+        Whether bubblewrap stands around a submission: ``"auto"`` (where it is to be had),
+        ``"bwrap"`` (always) or ``"none"``.
 
     Returns
     -------
@@ -85,6 +97,7 @@ def configure(c: Config, course: Path, hidden: Sequence[Path] = ()) -> Config:
         AssignLatePenalties,
         CheckCellMetadata,
     ]
+    c.Execute.timeout, c.Execute.walls = seconds, walls
     c.Execute.hidden = [str(folder.resolve()) for folder in (course, *hidden)]
     # Hidden tests do not belong into what students get back.
     c.GenerateFeedback.preprocessors = [
@@ -102,9 +115,11 @@ def _find_alembic() -> None:
         os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", "")])
 
 
-def _api(course: Path, hidden: Sequence[Path] = ()) -> NbGraderAPI:
+def _api(
+    course: Path, hidden: Sequence[Path] = (), seconds: int = 30, walls: str = "auto"
+) -> NbGraderAPI:
     _find_alembic()
-    api = NbGraderAPI(config=configure(Config(), course, hidden))
+    api = NbGraderAPI(config=configure(Config(), course, hidden, seconds, walls))
     api.log.setLevel("INFO")
     api.log.propagate = False
     return api
@@ -144,6 +159,9 @@ def source_notebook(path: Path) -> NotebookNode:
 
 def release(source: Path, course: Path) -> Path:
     """Make the students' notebook of one problem set.
+
+    A set that was released before is released anew. nbgrader refuses when tests were added or
+    removed and submissions are graded already.
 
     Parameters
     ----------
@@ -238,23 +256,49 @@ def collect(name: str, folder: Path, course: Path) -> dict[str, str]:
 def _not_a_notebook(path: Path) -> str:
     try:
         nbformat.validate(nbformat.read(path, as_version=4))
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError, nbformat.ValidationError):
+    except (
+        ValueError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        RecursionError,
+        nbformat.ValidationError,
+    ):
         return "the file is not a notebook"
     return ""
 
 
 def _autograde(
-    course: Path, hidden: Sequence[Path], name: str, student: str
+    course: Path, hidden: Sequence[Path], seconds: int, walls: str, name: str, student: str
 ) -> tuple[str, float, str]:
-    """Grade one submission, in a process of its own kind."""
+    """Grade one submission: nbgrader's part, in a process of the pool."""
     start = time.monotonic()
     warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own
-    found = _api(course, hidden).autograde(name, student, force=True)
+    found = _api(course, hidden, seconds, walls).autograde(name, student, force=True)
     log = str(found.get("log") or "")
     if not found["success"]:
         reasons = re.findall(r"^ *((?:\w+\.)*\w*(?:Error|Exception)\b.*)$", log, re.MULTILINE)
         log += f"\n{REPORT} nbgrader failed: {reasons[-1] if reasons else 'no reason given'}"
     return student, time.monotonic() - start, log
+
+
+def _in_processes(
+    work: Callable[[str], tuple[str, float, str]], students: Sequence[str], jobs: int
+) -> Iterator[tuple[str, float, str]]:
+    """Yield the results as they come. A submission that kills its grader costs nobody else's."""
+    spawn, left = multiprocessing.get_context("spawn"), list(students)
+    while left:
+        done: set[str] = set()
+        with ProcessPoolExecutor(max(1, min(jobs, len(left))), mp_context=spawn) as pool:
+            runs = {pool.submit(work, student): student for student in left}
+            for run in as_completed(runs):
+                if run.exception() is None:
+                    done.add(runs[run])
+                    yield run.result()
+        left = [student for student in left if student not in done]
+        if left and jobs == 1:  # the first one that is not done was alone in its process
+            yield left.pop(0), 0.0, f"{REPORT} nbgrader failed: the submission killed the grader"
+        jobs = 1
 
 
 def grade(
@@ -263,6 +307,8 @@ def grade(
     course: Path,
     *,
     hidden: Sequence[Path] = (),
+    seconds: int = 30,
+    walls: str = "auto",
     jobs: int = 2,
     again: bool = False,
     progress: bool = True,
@@ -275,7 +321,7 @@ def grade(
     ----------
     name, folder, course
         See `collect`.
-    hidden
+    hidden, seconds, walls
         See `configure`.
     jobs
         How many submissions run at a time.
@@ -309,15 +355,16 @@ def grade(
         notebook = course / "submitted" / student / name / f"{name}.ipynb"
         now[student] = hashlib.sha256(source + notebook.read_bytes()).hexdigest()
     todo = [s for s in now if again or before.get(s, {}).get("hash") != now[s]]
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, min(jobs, len(todo))), mp_context=spawn) as pool:
-        runs = [pool.submit(_autograde, course, hidden, name, student) for student in todo]
-        for run in tqdm(as_completed(runs), f"Grading {name}", len(runs), disable=not progress):
-            student, seconds, log = run.result()
-            found = (line.split(REPORT, 1)[1].strip() for line in log.splitlines() if REPORT in line)
+    work = functools.partial(_autograde, course, hidden, seconds, walls, name)
+    with tqdm(desc=f"Grading {name}", total=len(todo), disable=not progress) as bar:
+        for student, took, log in _in_processes(work, todo, jobs):
+            found = (
+                line.split(REPORT, 1)[1].strip() for line in log.splitlines() if REPORT in line
+            )
             notes = list(dict.fromkeys(found))
-            before[student] = {"hash": now[student], "seconds": seconds, "notes": notes}
+            before[student] = {"hash": now[student], "seconds": took, "notes": notes}
             memory.write_text(json.dumps(known, indent=1))
+            bar.update()
     grades = _grades(name, course, problems, before)
     _write_report(course / "reports" / f"{name}.csv", grades)
     return grades
@@ -343,11 +390,9 @@ def _grades(
             if problem and entries:
                 notes.append("an earlier submission was graded, and its grade stands")
             status = problem or ("not graded" if failed else "look" if notes else "graded")
-            seconds = float(run.get("seconds", 0.0))  # type: ignore[arg-type]
+            took = float(run.get("seconds", 0.0))  # type: ignore[arg-type]
             score = sum(questions.values())
-            grades.append(
-                Grade(student, status, score, top, seconds, questions, by_hand, notes)
-            )
+            grades.append(Grade(student, status, score, top, took, questions, by_hand, notes))
     return grades
 
 
@@ -363,8 +408,42 @@ def _write_report(path: Path, grades: Sequence[Grade]) -> None:
             table.writerow([*row, *scores, " ".join(g.by_hand), " | ".join(g.notes)])
 
 
-def export(course: Path, to: Path) -> None:
-    """Write all grades as CSV, with nbgrader's own exporter.
+class WideExport(ExportPlugin):
+    """One line a student, one column a set: the form that learning platforms import.
+
+    With nbgrader's own command: ``nbgrader export --exporter rnncourse.grading.course.WideExport``.
+    """
+
+    def export(self, gradebook: Gradebook) -> None:
+        """Write the file ``self.to``."""
+        names = sorted(assignment.name for assignment in gradebook.assignments)
+        scores = {
+            (submission.student.id, submission.assignment.name): max(
+                0.0, submission.score - (submission.late_submission_penalty or 0.0)
+            )
+            for assignment in gradebook.assignments
+            for submission in assignment.submissions
+        }
+        with open(self.to or "grades.csv", "w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["student", *names, "total"])
+            for student in sorted(student.id for student in gradebook.students):
+                row = [scores.get((student, name), 0.0) for name in names]
+                table.writerow([student, *(f"{score:g}" for score in [*row, sum(row)])])
+
+
+def export(course: Path, to: Path, *, wide: bool = False) -> None:
+    """Write all grades as CSV.
+
+    Parameters
+    ----------
+    course
+        The course's folder.
+    to
+        The file.
+    wide
+        One line a student and one column a set (`WideExport`), instead of nbgrader's own form
+        with a line for each student and set.
 
     Raises
     ------
@@ -374,7 +453,7 @@ def export(course: Path, to: Path) -> None:
     if not (course / "gradebook.db").exists():
         raise FileNotFoundError(f"{course / 'gradebook.db'}: release and grade a set first")
     with _gradebook(course) as book:
-        plugin = CsvExportPlugin()
+        plugin = WideExport() if wide else CsvExportPlugin()
         plugin.to = os.fspath(to)
         plugin.export(book)
 

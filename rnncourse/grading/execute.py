@@ -6,7 +6,6 @@ network, sees no other process, can write nowhere else, and does not see the cou
 nbgrader itself, with the gradebook, stays outside.
 """
 
-import asyncio
 import functools
 import os
 import re
@@ -22,9 +21,8 @@ from typing import Any
 
 import nbgrader.preprocessors
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_client.utils import ensure_async
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbclient.util import run_sync
+from nbclient.util import ensure_async, run_sync
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.utils import is_grade, is_solution
@@ -33,6 +31,10 @@ from traitlets import Enum, Integer, List, Unicode
 REPORT = "For the report:"  # begins a line of nbgrader's log that `course.grade` reads
 _KEPT = ("LANG", "LC_ALL", "PATH", "PYTHONPATH", "JUPYTER_PATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 _WATCHED = ("builtins", "math", "numpy", "numpy.linalg", "numpy.random", "numpy.testing")
+_WALLS = (
+    *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"),
+    *("--unshare-net", "--unshare-pid", "--unshare-ipc", "--die-with-parent"),
+)
 _TORCH = ("torch", "torch.nn.functional", "torch.testing", "torch.linalg")
 
 
@@ -43,10 +45,6 @@ def bubblewrap() -> str | None:
         return None
     call = [path, *_WALLS, "true"]
     return path if subprocess.run(call, capture_output=True).returncode == 0 else None
-
-
-_WALLS = ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp")
-_WALLS += ("--unshare-net", "--unshare-pid", "--unshare-ipc", "--die-with-parent")
 
 
 def _limit(memory: int, file_size: int) -> None:
@@ -80,6 +78,7 @@ class Execute(nbgrader.preprocessors.Execute):
         self.timeout_func = self._seconds_left
         self.shutdown_kernel = "immediate"
         self.record_timing = False
+        self.raise_on_iopub_timeout = False  # a flood of output may still be on its way
 
     def preprocess(
         self, nb: NotebookNode, resources: dict[str, Any], km: None = None
@@ -106,7 +105,11 @@ class Execute(nbgrader.preprocessors.Execute):
         """Start the kernel behind its walls."""
         work = self._scratch / "work"
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        environment |= {"HOME": str(work), "TMPDIR": str(work), "IPYTHONDIR": str(work / ".ipython")}
+        environment |= {
+            "HOME": str(work),
+            "TMPDIR": str(work),
+            "IPYTHONDIR": str(work / ".ipython"),
+        }
         environment |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "TQDM_DISABLE": "1"}
         environment |= {"NBGRADER_EXECUTION": "autograde", "RNNCOURSE_STUDENT": self._student}
         if self.walls != "none" and (bwrap := bubblewrap()):
@@ -149,7 +152,7 @@ class Execute(nbgrader.preprocessors.Execute):
             except Exception:  # queue.Empty, or a message that could not be read
                 continue
             if reply["parent_header"].get("msg_id") == number:
-                return reply["content"]  # type: ignore[no-any-return]
+                return reply["content"]
         return None
 
     def _seconds_left(self, cell: object = None) -> int:
@@ -163,7 +166,7 @@ class Execute(nbgrader.preprocessors.Execute):
             return cell
         self._written, self._cut = 0, False
         if not self._lost and time.monotonic() >= self._deadline:
-            self._lose("the time for the whole submission is over")
+            await self._lose("the time for the whole submission is over")
         if not self._lost and is_grade(cell) and not is_solution(cell):
             await self._restore()
         if self._lost:
@@ -172,13 +175,13 @@ class Execute(nbgrader.preprocessors.Execute):
         try:
             cell = await super().async_execute_cell(cell, cell_index, *args, **kwargs)
         except (DeadKernelError, CellTimeoutError) as error:
-            self._lose(f"{_label(cell)} ended the kernel ({type(error).__name__})")
+            await self._lose(f"{_label(cell)} ended the kernel ({type(error).__name__})")
             cell.outputs = [*cell.outputs, _error("NotRun", self._lost)]
         timed_out = any(output.get("ename") == "CellTimeoutError" for output in cell.outputs)
         if timed_out:
             self._report(f"{_label(cell)} took longer than {self.timeout} s")
             if not self._lost and await self._ask("", 5) is None:
-                self._lose(f"{_label(cell)} could not be interrupted")
+                await self._lose(f"{_label(cell)} could not be interrupted")
         if any(output.get("ename") in ("SystemExit", "MemoryError") for output in cell.outputs):
             names = {output.get("ename") for output in cell.outputs} - {None}
             self._report(f"{_label(cell)} ended with {', '.join(sorted(names))}")
@@ -190,19 +193,19 @@ class Execute(nbgrader.preprocessors.Execute):
 
     async def _restore(self) -> None:
         code = "import rnncourse.grading.guard as _g; _changed = _g.restore(); del _g"
-        reply = await self._ask(code, 10, "_changed")
+        reply = await self._ask(code, 10, "', '.join(_changed)")
         if reply is None or reply["status"] != "ok":
-            self._lose("the kernel stopped between two cells")
+            await self._lose("the kernel stopped between two cells")
             return
         answer = reply["user_expressions"]["found"].get("data", {}).get("text/plain", "")
-        if answer != "[]":
-            self._report(f"changed what belongs to Python or a library: {answer[:300]}")
+        if changed := answer.strip("'"):
+            self._report(f"changed what belongs to Python or a library: {changed[:300]}")
 
-    def _lose(self, why: str) -> None:
+    async def _lose(self, why: str) -> None:
         self._lost = why
         self._report(f"{why}; later cells did not run")
-        if self.km is not None and self.km.provisioner is not None:
-            asyncio.ensure_future(self.km.provisioner.kill())
+        if await ensure_async(self.km.is_alive()):
+            await ensure_async(self.km.shutdown_kernel(now=True))
 
     def _report(self, text: str) -> None:
         self.log.warning("%s %s", REPORT, text)

@@ -18,7 +18,16 @@ from .execute import REPORT
 
 _USUAL = {"collections", "dataclasses", "functools", "itertools", "math", "matplotlib", "numpy"}
 _USUAL |= {"operator", "random", "re", "statistics", "string", "time", "torch", "tqdm", "typing"}
-_NOTABLE = {"__builtins__", "__import__", "compile", "delattr", "eval", "exec", "exit", "get_ipython"}
+_NOTABLE = {
+    "__builtins__",
+    "__import__",
+    "compile",
+    "delattr",
+    "eval",
+    "exec",
+    "exit",
+    "get_ipython",
+}
 _NOTABLE |= {"globals", "open", "quit", "setattr", "vars"}
 
 
@@ -53,10 +62,9 @@ def rebuild(nb: NotebookNode, released: NotebookNode) -> NotebookNode:
         name = _name(cell)
         if name in known and name not in answers:
             answers[name], last = cell.source, name
-        elif name not in known and cell.cell_type in ("code", "markdown"):
-            if cell.source not in given:
-                cell.metadata.pop("nbgrader", None)
-                extra.setdefault(last, []).append(cell)
+        elif name not in known and cell.source not in given:
+            cell.metadata.pop("nbgrader", None)
+            extra.setdefault(last, []).append(cell)
     cells = list(extra.get("", []))
     for cell in released.cells:
         if is_solution(cell) or (_name(cell) and not is_locked(cell)):
@@ -83,7 +91,8 @@ def _differences(nb: NotebookNode, released: NotebookNode) -> list[str]:
         if name in mine and is_grade(cell) and not is_solution(cell) and mine[name] != cell.source:
             texts.append(f"test cell {name!r} was edited; the original one ran")
     given = {cell.source for cell in released.cells}
-    allowed = _USUAL | {name for source in given for name in notable(source, _USUAL)}
+    used = {note for source in given for note in notable(source, _USUAL)}
+    allowed = _USUAL | {note for note in used if note.startswith("import ")}
     written = [c.source for c in nb.cells if c.cell_type == "code" and c.source not in given]
     notes = sorted({note for source in written for note in notable(source, allowed)} - allowed)
     return texts + ([f"worth a look: {', '.join(notes)}"] if notes else [])

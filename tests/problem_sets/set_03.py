@@ -28,12 +28,17 @@ WRONG = {
     "padding counted": ("bits", "/ np.sum(mask)", "/ np.size(mask)", {"test-bits-mask"}),
     "overflow": ("bits", " - logits.max(-1, keepdims=True)", "", {"test-bits-large"}),
     "temperature multiplied": ("sample", "/ temperature", "* temperature", {"test-sample"}),
-    "not normalized": ("sample", "return p / p.sum()", "return p / np.exp(z - z.max()).sum()", {"test-sample"}),
+    "not normalized": (
+        "sample",
+        "return p / p.sum()",
+        "return p / np.exp(z - z.max()).sum()",
+        {"test-sample"},
+    ),
 }
 
 OTHER = {
     "loops and float32": {
-        "forward": '''
+        "forward": """
 def forward(x, h0, W_xh, W_hh, b_h, lengths):
     steps, batch, _ = x.shape
     out = np.zeros((steps, batch, len(b_h)), dtype=np.float32)
@@ -53,25 +58,31 @@ def forward(x, h0, W_xh, W_hh, b_h, lengths):
             out[t, i] = memory
         ends.append(memory)
     return out, np.stack(ends)
-''',
-        "unroll": "import math\nz = 0\nfor a in inputs:\n    z = math.tanh(b + w_h * z + w_x * a)\nh_3 = round(z, 3)",
-        "count": '''
+""",
+        "unroll": """
+import math
+z = 0
+for a in inputs:
+    z = math.tanh(b + w_h * z + w_x * a)
+h_3 = round(z, 3)
+""",
+        "count": """
 def count_parameters(I, H, O, L):
     total, width = 0, I
     for layer in range(L):
         total += H * (width + H + 1)
         width = H
     return total + O * (H + 1)
-''',
-        "bits": '''
+""",
+        "bits": """
 def bits_per_character(logits, targets, mask):
     import torch
     z = torch.tensor(np.asarray(logits), dtype=torch.float32).flatten(0, 1)
     y = torch.tensor(np.asarray(targets)).flatten()
     loss = torch.nn.functional.cross_entropy(z, y, reduction="none")
     return loss[torch.tensor(np.asarray(mask)).flatten() > 0].mean() / 0.6931472
-''',
-        "sample": '''
+""",
+        "sample": """
 def next_distribution(logits, temperature, k):
     order = sorted(range(len(logits)), key=lambda i: -logits[i])[:k]
     best = max(logits)
@@ -79,6 +90,6 @@ def next_distribution(logits, temperature, k):
     for i in order:
         weights[i] = float(np.exp((logits[i] - best) / temperature))
     return [w / sum(weights) for w in weights]
-''',
+""",
     },
 }

@@ -1,0 +1,54 @@
+"""Submissions made from a problem set's source and its release."""
+
+import copy
+
+import nbformat
+
+from rnncourse.grading import course
+from tools.notebooks import NOTEBOOKS
+
+SETS = sorted((NOTEBOOKS / "problem-sets").glob("[0-9][0-9]-*.md"))
+
+
+class Submissions:
+    """One set, released into a course's folder, with its reference solution at hand."""
+
+    def __init__(self, source, folder):
+        self.source, self.name = source, source.stem
+        self.course, self.inbox = folder / "course", folder / "inbox"
+        self.inbox.mkdir(parents=True)
+        self.solved = course.source_notebook(source)
+        self.released_path = course.release(source, self.course)
+        self.released = nbformat.read(self.released_path, as_version=4)
+        self.tests = {
+            cell.id: cell.metadata.nbgrader.points
+            for cell in self.solved.cells
+            if cell.metadata.get("nbgrader", {}).get("grade")
+            and not cell.metadata.nbgrader.solution
+        }
+
+    def answer(self, changes=None):
+        """Return the release filled in with the reference solution, some cells changed."""
+        sources = {cell.id: cell.source for cell in self.solved.cells} | (changes or {})
+        notebook = copy.deepcopy(self.released)
+        for cell in notebook.cells:
+            if cell.metadata.get("nbgrader", {}).get("solution"):
+                cell.source = sources[cell.id].strip()
+        return notebook
+
+    def replace(self, cell, old, new):
+        """Return the answer with one text of one cell replaced."""
+        (source,) = (c.source for c in self.solved.cells if c.id == cell)
+        assert source.count(old) == 1, f"{cell}: {source.count(old)} times {old!r}"
+        return self.answer({cell: source.replace(old, new)})
+
+    def hand_in(self, student, notebook):
+        nbformat.write(notebook, self.inbox / f"{student}.ipynb")
+
+    def grade(self, **options):
+        options = {"progress": False, "hidden": [self.source.parent], **options}
+        return {g.student: g for g in course.grade(self.name, self.inbox, self.course, **options)}
+
+    def lost(self, grade):
+        """Return the test cells that did not give all of their points."""
+        return {name for name, points in self.tests.items() if grade.questions[name] < points}

@@ -1,0 +1,227 @@
+"""The steps of a course: release, grade, hand in again, feedback, export, exchange."""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+
+from rnncourse.grading import __main__ as command
+from rnncourse.grading import course
+from tools.notebooks import NOTEBOOKS
+
+from .submissions import SETS, Submissions
+
+NAME = "03-recurrent-network"
+SOURCES = NOTEBOOKS / "problem-sets"
+
+
+@pytest.fixture
+def work(tmp_path):
+    return Submissions(SOURCES / f"{NAME}.md", tmp_path)
+
+
+def run(folder, *arguments):
+    return command.main(["--course", str(folder), "--sources", str(SOURCES), *map(str, arguments)])
+
+
+def test_thirty_submissions_take_less_than_half_of_five_minutes(work, capfd):
+    for number in range(30):
+        work.hand_in(f"student-{number}", work.answer())
+    start = time.monotonic()
+    assert run(work.course, "grade", "03", work.inbox, "--jobs", "2") == 0
+    assert time.monotonic() - start < 150
+    told = capfd.readouterr()
+    assert "30/30" in told.err  # the progress bar
+    assert told.out.count("   17 of 20  graded") == 30
+
+
+def test_a_student_hands_in_again_and_points_by_hand_stay(work):
+    work.hand_in("ada", work.replace("bits", "/ np.log(2)", ""))
+    work.hand_in("bob", work.answer())
+    first = work.grade()
+    assert first["ada"].score == 15
+    with Gradebook(course.configure(course.Config(), work.course).CourseDirectory.db_url) as book:
+        for student in ("ada", "bob"):
+            grade = book.find_grade("why-tanh", NAME, NAME, student)
+            grade.manual_score, grade.needs_manual_grade = 2.5, False
+        book.db.commit()
+    work.hand_in("ada", work.answer())
+    second = work.grade()
+    assert second["ada"].score == 19.5
+    assert second["bob"].score == 19.5
+    assert second["bob"].seconds == first["bob"].seconds  # it did not run again
+    assert second["bob"].by_hand == []
+    (work.inbox / "ada.ipynb").write_text("lost")
+    third = work.grade()["ada"]
+    assert third.score == 19.5
+    assert third.status == "the file is not a notebook"
+    assert third.notes == ["an earlier submission was graded, and its grade stands"]
+
+
+def test_feedback_shows_points_and_no_hidden_test(work):
+    work.hand_in("ada", work.replace("bits", "/ np.log(2)", ""))
+    work.grade()
+    page = (course.feedback(NAME, work.course) / "ada" / NAME / f"{NAME}.html").read_text()
+    text = re.sub(r"<[^>]+>", "", page)
+    assert "are these nats? a bit is log 2 nats" in text
+    assert "bits_per_character(flat, targets, mask)" in text
+    assert "take_along_axis" in text  # the student's own answer
+    assert "HIDDEN" not in text
+    assert "rng.normal(size=(7, 3, 5))" not in text
+
+
+def test_grades_are_written_in_both_forms(work, tmp_path):
+    work.hand_in("ada", work.answer())
+    work.hand_in("bob", work.released)
+    work.grade()
+    assert run(work.course, "export", "--to", tmp_path / "long.csv") == 0
+    with (tmp_path / "long.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["student_id"], row["assignment"], float(row["score"])) for row in rows] == [
+        ("ada", NAME, 17.0),
+        ("bob", NAME, 0.0),
+    ]
+    assert run(work.course, "export", "--wide", "--to", tmp_path / "wide.csv") == 0
+    assert (tmp_path / "wide.csv").read_text().split() == [
+        f"student,{NAME},total",
+        "ada,17,17",
+        "bob,0,0",
+    ]
+
+
+def test_all_three_layouts_are_understood(work):
+    work.hand_in("flat", work.answer())
+    for student, place in (("folder", ""), ("nbgrader", NAME)):
+        (work.inbox / student / place).mkdir(parents=True)
+    nbformat.write(work.answer(), work.inbox / "folder" / "my homework (2).ipynb")
+    nbformat.write(work.answer(), work.inbox / "nbgrader" / NAME / f"{NAME}.ipynb")
+    (work.inbox / "two").mkdir()
+    for name in ("a", "b"):
+        nbformat.write(work.answer(), work.inbox / "two" / f"{name}.ipynb")
+    (work.inbox / "..a name; like this").mkdir()
+    (work.inbox / "o'neill").mkdir()
+    (work.inbox / "notes.txt").write_text("mine")
+    grades = work.grade()
+    assert {s: g.score for s, g in grades.items() if g.status == "graded"} == {
+        "flat": 17,
+        "folder": 17,
+        "nbgrader": 17,
+    }
+    assert grades["two"].status == f"several notebooks, none of them named {NAME}.ipynb"
+    assert "characters" in grades["o'neill"].status
+    assert set(grades) == {"flat", "folder", "nbgrader", "two", "o'neill"}
+
+
+def test_kernel_by_another_name_and_old_format_are_graded(work):
+    notebook = work.answer()
+    notebook.metadata.kernelspec = {"name": "conda-env-mine-py", "display_name": "mine"}
+    work.hand_in("ada", notebook)
+    old = work.answer()
+    for cell in old.cells:
+        cell.pop("id")
+    old.nbformat_minor = 4
+    work.hand_in("bob", old)
+    assert {g.score for g in work.grade().values()} == {17}
+
+
+def test_a_name_that_is_not_the_students_costs_the_personal_question(work):
+    notebook = work.answer()
+    for cell in notebook.cells:
+        cell.source = cell.source.replace('STUDENT = ""', 'STUDENT = "bob"')
+    work.hand_in("ada", notebook)
+    work.hand_in("Bob", notebook)
+    grades = work.grade()
+    assert work.lost(grades["ada"]) == {"test-unroll"}
+    assert work.lost(grades["Bob"]) == set()
+
+
+def test_errors_of_the_command_line_say_what_to_do(tmp_path, capsys):
+    assert run(tmp_path, "grade", "03", tmp_path) == 1
+    assert "release 03-recurrent-network first" in capsys.readouterr().err
+    assert run(tmp_path, "export") == 1
+    assert "release and grade a set first" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="expected one of 01-sequential-data"):
+        run(tmp_path, "release", "99")
+    assert run(tmp_path, "release", "03") == 0
+    assert run(tmp_path, "grade", "03", tmp_path / "nowhere") == 1
+    assert "expected a folder of submissions" in capsys.readouterr().err
+
+
+def test_a_changed_set_is_released_anew_or_refused(work, tmp_path):
+    text = work.source.read_text()
+    other = tmp_path / work.source.name
+    other.write_text(text.replace("points: 2}", "points: 1}", 1))
+    course.release(other, work.course)  # other points: fine, nothing is graded yet
+    work.hand_in("ada", work.answer())
+    assert work.grade()["ada"].score == 16
+    other.write_text(text.replace("grade_id: test-count", "grade_id: test-counting"))
+    with pytest.raises(RuntimeError, match="nbgrader could not release 03-recurrent-network"):
+        course.release(other, work.course)
+
+
+def test_two_cells_of_one_name_are_refused(tmp_path):
+    source = tmp_path / "99-twice.md"
+    text = (SOURCES / f"{NAME}.md").read_text()
+    source.write_text(text.replace("grade_id: bits,", "grade_id: count,"))
+    with pytest.raises(ValueError, match="grade_id: expected one of its own, got 'count'"):
+        course.source_notebook(source)
+
+
+def test_the_whole_cycle_through_the_exchange(work, tmp_path):
+    """A hub's teacher and student, in one account: nbgrader's own commands throughout."""
+    student, exchange = tmp_path / "student", tmp_path / "exchange"
+    student.mkdir()
+    exchange.mkdir(mode=0o777)
+    exchange.chmod(0o777)
+    config = (SOURCES / "nbgrader_config.py").read_text()
+    config = config.replace("/srv/nbgrader/exchange", str(exchange))
+    (work.course / "nbgrader_config.py").write_text(config)
+    (student / "nbgrader_config.py").write_text(
+        "c = get_config()\n"
+        f"c.CourseDirectory.course_id = 'rnn'\nc.Exchange.root = {str(exchange)!r}\n"
+    )
+    bin_folder = Path(sys.executable).parent
+    environment = os.environ | {
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(student),
+        "JUPYTER_CONFIG_DIR": str(student / "config"),
+    }
+
+    def nbgrader(folder, *words):
+        call = [sys.executable, "-m", "nbgrader", *words]
+        done = subprocess.run(call, cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stderr
+
+    nbgrader(work.course, "release_assignment", NAME)
+    nbgrader(student, "fetch_assignment", NAME)
+    path = student / NAME / f"{NAME}.ipynb"
+    assert path.read_bytes() == work.released_path.read_bytes()
+    nbformat.write(work.answer(), path)
+    nbgrader(student, "submit", NAME)
+    nbgrader(work.course, "collect", NAME)
+    (who,) = os.listdir(work.course / "submitted")
+    (grade,) = course.grade(NAME, work.course / "submitted", work.course, progress=False)
+    assert (grade.student, grade.score, grade.status) == (who, 17, "graded")
+    shutil.rmtree(work.course / "autograded")
+    log = nbgrader(work.course, "autograde", NAME)  # nbgrader's own command has the same walls
+    assert "Autograding" in log
+    nbgrader(work.course, "generate_feedback", NAME)
+    nbgrader(work.course, "release_feedback", NAME)
+    nbgrader(student, "fetch_feedback", NAME)
+    (page,) = student.glob(f"{NAME}/feedback/*/{NAME}.html")
+    assert "HIDDEN" not in re.sub(r"<[^>]+>", "", page.read_text())
+
+
+def test_there_is_a_set_for_every_chapter():
+    assert [path.stem for path in SETS] == [
+        path.stem for path in sorted(NOTEBOOKS.glob("[01]*.md"))
+    ]
