@@ -71,7 +71,7 @@ def signature_from_source(
     if not isinstance(node, ast.FunctionDef):
         return None
     static = any(getattr(d, "id", "") == "staticmethod" for d in node.decorator_list)
-    if what in ("class", "method") and not static:
+    if what in ("class", "method") and not static and (node.args.posonlyargs or node.args.args):
         del (node.args.posonlyargs or node.args.args)[0]
     returns = node.returns if what != "class" else None
     return f"({ast.unparse(node.args)})", returns and ast.unparse(returns)

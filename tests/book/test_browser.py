@@ -26,12 +26,13 @@ WIDTHS = {"desktop": 1280, "phone": 390}
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [TOC["root"]] + [c["file"] for part in TOC["parts"] for c in part["chapters"]]
 NOTEBOOKS = [page for page in PAGES if page.startswith("notebooks/")]
+CHAPTERS = [page for page in NOTEBOOKS if not page.startswith("notebooks/problem-sets/")]
 # The pages that most readers open are seen in every way, the others in two opposite ways.
 VIEWS = [
     (page, device, scheme)
     for page in [*PAGES, "search", "genindex"]
     for device, scheme in product(WIDTHS, ["light", "dark"])
-    if page in [TOC["root"], *NOTEBOOKS] or (device == "phone") == (scheme == "dark")
+    if page in [TOC["root"], *CHAPTERS] or (device == "phone") == (scheme == "dark")
 ]
 
 # Text that a reader sees, without code and without what MathJax has already set.
@@ -236,7 +237,7 @@ def test_buttons_open_the_twin(visit, name):
 
 def test_the_map_shows_every_chapter(visit):
     page = visit().open(f"{TOC['root']}.html")
-    for name in NOTEBOOKS:
+    for name in CHAPTERS:
         entry = page.locator(".course-map li").filter(has=page.locator(f'a[href*="{name}.html"]'))
         assert entry.count() == 1, f"book/index.md: the map has no link to {name}"
         assert "planned" not in entry.inner_text(), f"book/index.md: {name} is marked as planned"
@@ -276,7 +277,7 @@ def test_theme_can_be_changed(visit):
     pytest.fail("the button in the top bar does not lead to the dark theme")
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_sliders_work_by_keyboard(visit, name):
     seen = visit()
     page = seen.open(f"{name}.html")
@@ -297,7 +298,7 @@ def test_sliders_work_by_keyboard(visit, name):
     assert not seen.problems, seen.problems
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_without_scripts_a_slider_is_a_still_picture(browser, site, name):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

@@ -23,6 +23,7 @@ def test_table_of_contents_and_files_agree(none):
     listed = {toc["root"]}
     listed |= {chapter["file"] for part in toc["parts"] for chapter in part["chapters"]}
     there = {f"notebooks/{path.stem}" for path in (*sources(), *NOTEBOOKS.glob("*.ipynb"))}
+    there |= {f"notebooks/problem-sets/{path.stem}" for path in NOTEBOOKS.glob("*/[0-9]*.md")}
     there |= {f"book/{page.stem}" for page in (ROOT / "book").glob("*.*") if page.suffix != ".bib"}
     none(
         [

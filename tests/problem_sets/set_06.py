@@ -63,7 +63,12 @@ def forward(x, h0, c0, W_ih, W_hh, b, p, lengths):
         cs.append(c)
     return out, torch.stack(hs), torch.stack(cs)
 """,
-        "half": "import math\nkeep = math.exp(-math.log(2) / D)\nb_f = round(-math.log(1 / keep - 1), 3)\nshare = round(2 ** (-K / D), 3)",
+        "half": """
+import math
+keep = math.exp(-math.log(2) / D)
+b_f = round(-math.log(1 / keep - 1), 3)
+share = round(2 ** (-K / D), 3)
+""",
         "back": """
 def step_backward(dh, dc, c_before, f, g, o):
     import torch
