@@ -20,7 +20,7 @@ def _array(name: str, got: object) -> NDArray[np.float64]:
     if got is None:
         raise AssertionError(f"{name}: expected numbers, got None: is a return missing?")
     if callable(detach := getattr(got, "detach", None)):  # a tensor, perhaps with a graph
-        got = detach().cpu()
+        got = detach().cpu().double()
     try:
         return np.asarray(got, dtype=np.float64)
     except (TypeError, ValueError):

@@ -41,13 +41,17 @@ def restore() -> list[str]:
     """Put back what was noted. Return the names that had changed, modules' new names excepted."""
     changed = []
     for holder, name, held in _seen:
-        now = vars(holder)
+        now = dict(vars(holder))
         for key, value in held.items():
             if key not in now or now[key] is not value:
                 try:
                     setattr(holder, key, value)
                 except (AttributeError, TypeError):
                     continue  # a slot of a class written in C: no submission could set it either
+                changed.append(f"{name}.{key}")
+        if isinstance(holder, type) and holder.__module__.startswith("rnncourse."):
+            for key in [key for key in vars(holder) if key not in held and key[:2] != "__"]:
+                delattr(holder, key)  # it would hide what the class inherits
                 changed.append(f"{name}.{key}")
         if isinstance(holder, ModuleType):
             sys.modules[name] = holder
