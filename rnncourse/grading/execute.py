@@ -115,7 +115,12 @@ class Execute(nbgrader.preprocessors.Execute):
         if self.walls != "none" and (bwrap := bubblewrap()):
             visible = ("--bind", str(self._scratch), str(self._scratch))
             hidden = [word for folder in self.hidden for word in ("--tmpfs", folder)]
-            keep = ("--ro-bind", sys.prefix, sys.prefix)  # a .venv may lie in such a folder
+            package = str(Path(__file__).parents[1])
+            keep = [  # they may lie in such a folder, or in /tmp
+                word
+                for path in dict.fromkeys((sys.base_prefix, sys.prefix, package))
+                for word in ("--ro-bind", path, path)
+            ]
             lines = (*_WALLS, *hidden, *keep, *visible, "--unsetenv", "JPY_PARENT_PID")
             argv = self.km.kernel_spec.argv
             self.km.kernel_spec.argv = [bwrap, *lines, "--chdir", str(work), *argv]

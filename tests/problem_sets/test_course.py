@@ -15,7 +15,7 @@ from nbgrader.api import Gradebook
 
 from rnncourse.grading import __main__ as command
 from rnncourse.grading import course
-from tools.notebooks import NOTEBOOKS
+from tools.notebooks import NOTEBOOKS, ROOT
 
 from .submissions import SETS, Submissions
 
@@ -141,6 +141,12 @@ def test_a_name_that_is_not_the_students_costs_the_personal_question(work):
     grades = work.grade()
     assert work.lost(grades["ada"]) == {"test-unroll"}
     assert work.lost(grades["Bob"]) == set()
+
+
+def test_the_package_may_lie_in_a_folder_that_is_hidden(work):
+    work.hand_in("ada", work.answer())
+    (grade,) = work.grade(hidden=[ROOT]).values()
+    assert (grade.score, grade.status) == (17, "graded")
 
 
 def test_errors_of_the_command_line_say_what_to_do(tmp_path, capsys):
