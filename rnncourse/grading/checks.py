@@ -155,23 +155,27 @@ def expect_equal(
         ...
     AssertionError: words: expected 10, got 9: is the last one missing?
     """
-    found, right = _plain(got), _plain(want)
+    found, right = _plain(name, got), _plain(name, want)
     if found == right and isinstance(found, bool) == isinstance(right, bool):
         return
     if got is None:
         raise AssertionError(f"{name}: expected {right!r}, got None: is a return missing?")
-    hint = next((text for text, other in (hints or {}).items() if found == _plain(other)), "")
+    hint = next((text for text, other in (hints or {}).items() if found == _plain(name, other)), "")
     message = f"{name}: expected {right!r}, got {found!r}"
     raise AssertionError(f"{message}: {hint}" if hint else message)
 
 
-def _plain(value: object) -> object:
-    """Return a value as Python's own numbers and lists."""
+def _plain(name: str, value: object) -> object:
+    """Return Python's own numbers, texts and lists: nothing that compares as it likes."""
     if callable(tolist := getattr(value, "tolist", None)):
         value = tolist()
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return value
+        return [_plain(name, entry) for entry in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    if value is None or type(value) in (bool, float, str, complex):
+        return value
+    raise AssertionError(f"{name}: expected a number, a text or a list, got {type(value).__name__}")
 
 
 def student() -> str:

@@ -120,3 +120,24 @@ def test_variants_belong_to_a_student(monkeypatch):
     assert numbers("") == numbers("ada")
     with pytest.raises(AssertionError, match="expected 'ada', whose submission this is, got 'bob'"):
         variant("bob", "q")
+
+
+def test_what_compares_as_it_likes_is_refused():
+    class Yes(int):
+        def __eq__(self, other):
+            return True
+
+        __hash__ = None
+
+    class Always:
+        def __eq__(self, other):
+            return True
+
+        __hash__ = None
+
+    with pytest.raises(AssertionError, match="n: expected 3, got 1"):
+        expect_equal("n", Yes(1), 3)
+    with pytest.raises(AssertionError, match="expected a number, a text or a list, got Always"):
+        expect_equal("n", [Always()], [3])
+    with pytest.raises(AssertionError, match="expected numbers, got Always"):
+        expect_close("n", Always(), 3)

@@ -62,6 +62,37 @@ CELLS = {
         import rnncourse.grading.checks as checks
         checks.expect_equal.__code__ = (lambda *a, **k: None).__code__
         """,
+    "asserts left out": """
+        import ast
+
+        class Leave(ast.NodeTransformer):
+            def visit_Expr(self, node):
+                return ast.Pass()
+
+            visit_Assert = visit_Expr
+
+        get_ipython().ast_transformers.append(Leave())
+        """,
+    "cells rewritten": """
+        get_ipython().input_transformers_post.append(lambda lines: ["pass"])
+        """,
+    "shell replaced": """
+        shell = get_ipython()
+        old = shell.run_cell_async
+        shell.run_cell_async = lambda code, *a, **k: old("pass", *a, **k)
+        """,
+    "kernel patched": """
+        kind = type(get_ipython().kernel)
+        old_execute = kind.do_execute
+        kind.do_execute = lambda self, code, *a, **k: old_execute(self, "pass", *a, **k)
+        """,
+    "equal to everything": """
+        class Yes(int):
+            def __eq__(self, other):
+                return True
+
+        count_parameters = lambda *a: Yes(3)
+        """,
     "modules replaced": """
         import sys, types
         fake = types.ModuleType("fake")
@@ -71,7 +102,8 @@ CELLS = {
         """,
 }
 ONLY_THAT_QUESTION = {
-    "shell",
+    *("shell", "asserts left out", "cells rewritten", "shell replaced", "kernel patched"),
+    "equal to everything",
     *("endless loop", "ten gigabytes", "sys exit", "hundred megabytes printed", "a large file"),
     *("numpy testing patched", "checks patched", "assertion error patched"),
     *("code of a check replaced", "modules replaced"),
@@ -127,8 +159,9 @@ def work(tmp_path_factory):
 @pytest.mark.parametrize("student", CELLS)
 def test_a_bad_cell_costs_its_question_and_is_reported(work, student):
     grade = work.grades[student]
-    assert grade.status == "look"
-    assert grade.notes
+    if student != "equal to everything":  # its own class is nothing unusual
+        assert grade.status == "look"
+        assert grade.notes
     assert grade.questions["test-count"] == 0
     if student != "parent killed" or execute.bubblewrap():
         assert grade.questions["test-forward"] == 3  # it stands before
@@ -149,6 +182,10 @@ def test_a_bad_cell_costs_its_question_and_is_reported(work, student):
         ("checks patched", "rnncourse.grading.expect_close"),
         ("assertion error patched", "builtins.AssertionError"),
         ("code of a check replaced", "library: rnncourse.grading.expect_equal"),
+        ("asserts left out", "IPython's ast_transformers"),
+        ("cells rewritten", "IPython's input_transformers_post"),
+        ("shell replaced", "IPython's shell: run_cell_async"),
+        ("kernel patched", "do_execute"),
         ("modules replaced", "worth a look: import sys, import types"),
         ("cells deleted", "cell 'test-forward' was deleted"),
         ("tests edited", "test cell 'test-forward' was edited"),
