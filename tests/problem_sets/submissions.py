@@ -46,7 +46,7 @@ class Submissions:
         nbformat.write(notebook, self.inbox / f"{student}.ipynb")
 
     def grade(self, **options):
-        options = {"progress": False, "hidden": [self.source.parent], **options}
+        options = {"progress": False, "jobs": 1, "hidden": [self.source.parent], **options}
         return {g.student: g for g in course.grade(self.name, self.inbox, self.course, **options)}
 
     def lost(self, grade):
