@@ -211,7 +211,7 @@ def table(rows: Sequence[Row], runs: int) -> str:
         "(memory)=",
         "## Memory",
         "",
-        "What PyTorch has in use at most during the step, over what was there before, in",
+        "What PyTorch has in use at most during the step, above its lowest moment, in",
         "kilobytes. Where the default runs PyTorch's own pass, its memory is that of `torch.nn`.",
         "",
         "| layer | T | B | I | H | step | `torch.nn` (kB) | by hand (kB) | share |",
