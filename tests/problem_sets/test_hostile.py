@@ -160,7 +160,8 @@ def work(tmp_path_factory):
 def test_a_bad_cell_costs_its_question_and_is_reported(work, student):
     grade = work.grades[student]
     if student != "equal to everything":  # its own class is nothing unusual
-        assert grade.status == "look"
+        unwalled = student == "parent killed" and not execute.bubblewrap()
+        assert grade.status == ("not graded" if unwalled else "look")
         assert grade.notes
     assert grade.questions["test-count"] == 0
     if student != "parent killed" or execute.bubblewrap():
