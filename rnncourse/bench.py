@@ -9,12 +9,12 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -75,6 +75,31 @@ def ratios(
             if run >= 3:
                 seconds.append(clock() - start)
     return times
+
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+def least_times(runs: Mapping[Name, Callable[[], object]], rounds: int = 5) -> dict[Name, float]:
+    """Return the shortest processor time of each function, in seconds.
+
+    They run one after the other, round by round, so that a slow moment of the machine hits one
+    round only. For one thread: see ``clock`` of :func:`ratios`.
+
+    Parameters
+    ----------
+    runs
+        The functions by name.
+    rounds
+        How often each is called.
+    """
+    times: dict[Name, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            start = time.process_time()
+            run()
+            times[name].append(time.process_time() - start)
+    return {name: min(seconds) for name, seconds in times.items()}
 
 
 def one_step(

@@ -1,6 +1,7 @@
 """The benchmark measures what it says; and training takes no more memory than torch.nn."""
 
 import os
+import time
 
 import pytest
 import torch
@@ -52,6 +53,23 @@ def test_no_more_memory_is_kept_for_the_backward_pass_than_by_torch(pair):
         kept.append(sum(found.values()))
         del out
     assert kept[0] <= 1.01 * kept[1]
+
+
+def test_least_times_go_round_by_round_and_count_work_alone():
+    calls = []
+
+    def work():
+        calls.append("work")
+        sum(range(10**5))
+
+    def wait():
+        calls.append("wait")
+        time.sleep(0.02)
+
+    found = bench.least_times({"work": work, ("wait", 1): wait}, rounds=3)
+    assert calls == ["work", "wait"] * 3
+    assert found["work"] > 0
+    assert found["wait", 1] < 0.02  # asleep, the processor does nothing
 
 
 def test_peak_memory_is_that_of_the_largest_moment(capfd):
