@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jupytext
 import nbformat
@@ -44,6 +44,7 @@ from traitlets.config import Config
 from .execute import REPORT, Execute
 from .restore import Restore
 
+_FAILED = "nbgrader failed"  # begins a note
 LARGEST = 20 * 2**20  # bytes of a notebook that is opened at all
 _FIELDS = {"schema_version": 3, "grade": False, "solution": False, "locked": False, "task": False}
 
@@ -278,7 +279,7 @@ def _autograde(
     log = str(found.get("log") or "")
     if not found["success"]:
         reasons = re.findall(r"^ *((?:\w+\.)*\w*(?:Error|Exception)\b.*)$", log, re.MULTILINE)
-        log += f"\n{REPORT} nbgrader failed: {reasons[-1] if reasons else 'no reason given'}"
+        log += f"\n{REPORT} {_FAILED}: {reasons[-1] if reasons else 'no reason given'}"
     return student, time.monotonic() - start, log
 
 
@@ -297,7 +298,7 @@ def _in_processes(
                     yield run.result()
         left = [student for student in left if student not in done]
         if left and jobs == 1:  # the first one that is not done was alone in its process
-            yield left.pop(0), 0.0, f"{REPORT} nbgrader failed: the submission killed the grader"
+            yield left.pop(0), 0.0, f"{REPORT} {_FAILED}: the submission killed the grader"
         jobs = 1
 
 
@@ -315,7 +316,7 @@ def grade(
 ) -> list[Grade]:
     """Grade a folder of submissions of one set, and write a report beside the gradebook.
 
-    A submission that did not change since it was graded is not run again.
+    A submission that was graded and did not change since is not run again.
 
     Parameters
     ----------
@@ -354,7 +355,11 @@ def grade(
     for student in (s for s, problem in problems.items() if not problem):
         notebook = course / "submitted" / student / name / f"{name}.ipynb"
         now[student] = hashlib.sha256(source + notebook.read_bytes()).hexdigest()
-    todo = [s for s in now if again or before.get(s, {}).get("hash") != now[s]]
+    todo = [
+        s
+        for s in now
+        if again or before.get(s, {}).get("hash") != now[s] or _failed(before[s]["notes"])
+    ]
     work = functools.partial(_autograde, course, hidden, seconds, walls, name)
     with tqdm(desc=f"Grading {name}", total=len(todo), disable=not progress) as bar:
         for student, took, log in _in_processes(work, todo, jobs):
@@ -370,9 +375,11 @@ def grade(
     return grades
 
 
-def _grades(
-    name: str, course: Path, problems: dict[str, str], runs: dict[str, dict[str, object]]
-) -> list[Grade]:
+def _failed(notes: Sequence[str]) -> bool:
+    return any(note.startswith(_FAILED) for note in notes)
+
+
+def _grades(name: str, course: Path, problems: dict[str, str], runs: dict[str, Any]) -> list[Grade]:
     grades = []
     with _gradebook(course) as book:
         top = book.find_assignment(name).max_score
@@ -385,12 +392,11 @@ def _grades(
             questions = {entry.name: float(entry.score or 0) for entry in entries}
             by_hand = [entry.name for entry in entries if entry.needs_manual_grade]
             run = runs.get(student, {}) if not problem else {}
-            notes = [str(note) for note in run.get("notes", [])]  # type: ignore[attr-defined]
-            failed = any(note.startswith("nbgrader failed") for note in notes)
+            notes = list(run.get("notes", []))
             if problem and entries:
                 notes.append("an earlier submission was graded, and its grade stands")
-            status = problem or ("not graded" if failed else "look" if notes else "graded")
-            took = float(run.get("seconds", 0.0))  # type: ignore[arg-type]
+            status = problem or ("not graded" if _failed(notes) else "look" if notes else "graded")
+            took = run.get("seconds", 0.0)
             score = sum(questions.values())
             grades.append(Grade(student, status, score, top, took, questions, by_hand, notes))
     return grades

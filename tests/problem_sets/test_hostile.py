@@ -1,6 +1,5 @@
 """Submissions that break things, by accident or not: graded without harm, reported, and alone."""
 
-import hashlib
 import os
 import textwrap
 
@@ -287,20 +286,16 @@ def test_walls_hide_the_course_and_cut_the_network(work):
     assert "FOUND []" in path.read_text()
 
 
-def test_gradebook_stays_as_it_was_while_submissions_run(work):
-    digest = hashlib.sha256((work.course / "gradebook.db").read_bytes()).hexdigest()
+@pytest.mark.skipif(not execute.bubblewrap(), reason="bubblewrap is not to be had on this machine")
+def test_a_vandal_finds_nothing_to_destroy(work):
+    before = work.grades["a honest one"].questions
     text = f"""
         import os, pathlib
         for path in pathlib.Path({os.fspath(work.course)!r}).glob("*"):
-            print(path)
+            path.unlink()
         """
-    if execute.bubblewrap():
-        text += "    path.unlink()\n"
-    before = work.grades["a honest one"].questions
     work.hand_in("vandal", work.answer({"count": code(text)}))
-    grades = work.grade()
-    assert grades["a honest one"].questions == before
-    assert hashlib.sha256((work.course / "gradebook.db").read_bytes()).hexdigest() != digest
+    assert work.grade()["a honest one"].questions == before
 
 
 def test_without_walls_a_killed_grader_costs_nobody_else(tmp_path):
@@ -312,3 +307,5 @@ def test_without_walls_a_killed_grader_costs_nobody_else(tmp_path):
     assert [grades[s].score for s in ("a honest one", "killer", "z honest one")] == [17, 0, 17]
     assert grades["killer"].status == "not graded"
     assert grades["killer"].notes == ["nbgrader failed: the submission killed the grader"]
+    work.hand_in("killer", work.answer())
+    assert work.grade()["killer"].score == 17

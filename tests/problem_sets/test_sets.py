@@ -42,6 +42,7 @@ def test_reference_scores_in_full(graded, none):
     none(f"{name}: {grade.notes}" for name in work.lost(grade))
     assert grade.score == sum(work.tests.values())
     assert grade.by_hand  # a person has still to read an answer
+    assert grade.seconds < 30  # all of it in the time that one cell may take
     assert grade.status == "graded"
 
 
