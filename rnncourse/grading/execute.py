@@ -131,8 +131,9 @@ class Execute(nbgrader.preprocessors.Execute):
         elif self.walls == "bwrap":
             raise RuntimeError("walls: expected bubblewrap, which is missing or not allowed here")
         limit = functools.partial(_limit, self.memory, self.file_size)
+        nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # not the terminal
         await super().async_start_new_kernel(
-            cwd=str(work), env=environment, preexec_fn=limit, **kwargs
+            cwd=str(work), env=environment, preexec_fn=limit, **nowhere, **kwargs
         )
 
     start_new_kernel = run_sync(async_start_new_kernel)  # nbclient calls this one

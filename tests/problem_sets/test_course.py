@@ -33,14 +33,20 @@ def run(folder, *arguments):
 
 
 def test_thirty_submissions_take_less_than_half_of_five_minutes(work, capfd):
+    loud = "import os\nos.write(1, b'to the terminal')\n"
     for number in range(30):
         work.hand_in(f"student-{number}", work.answer())
+    extra = work.answer()
+    extra.cells.append(nbformat.v4.new_code_cell(loud))
+    work.hand_in("student-0", extra)
     start = time.monotonic()
     assert run(work.course, "grade", "03", work.inbox, "--jobs", "2") == 0
     assert time.monotonic() - start < 150
     told = capfd.readouterr()
     assert "30/30" in told.err  # the progress bar
-    assert told.out.count("   17 of 20  graded") == 30
+    assert told.out.count("   17 of 20  ") == 30
+    assert len(told.out.splitlines()) == 31  # a line a student, and where the report is
+    assert "terminal" not in told.out
 
 
 def test_a_student_hands_in_again_and_points_by_hand_stay(work):
