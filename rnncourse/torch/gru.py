@@ -116,7 +116,7 @@ class HandDerived(torch.autograd.Function):
         )
         sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input  # d * y * (1 - y)
         tanh_backward = torch.ops.aten.tanh_backward.grad_input  # d * (1 - y**2)
-        for span, rows, chunk in steps.chunks(4 * H):
+        for span, rows, chunk in reversed(steps.chunks(4 * H)):
             r, z, m, n = torch.split(gates[rows], H, dim=1)
             h_before = steps.before(h, h0, span)
             da = x.new_empty(len(r), 4, H)  # by what goes into r, z, m and n

@@ -109,7 +109,7 @@ class HandDerived(torch.autograd.Function):
         dh = dh.clone()  # (B, H): carried from chunk to chunk, in place
         dx: Tensor | None = None
         dw_ih, dw_hh, dbias = (torch.zeros_like(inputs[k]) if needs[k] else None for k in (2, 3, 4))
-        for span, rows, chunk in steps.chunks(2 * H):
+        for span, rows, chunk in reversed(steps.chunks(2 * H)):
             da, have = dout[rows].clone(), -1  # becomes the gradient by what goes into f
             later = da  # da of the step after this one
             for size, d, state in reversed(chunk.cut(da, h[rows])):
