@@ -101,9 +101,10 @@ def _numpy_can(x: Tensor) -> bool:
 def light(*tensors: Tensor) -> tuple[Any, ...]:
     """Return ``(xp, *arrays)``: the tensors as arrays of the library with the lighter calls.
 
-    On a CPU, ``xp`` is NumPy, and an array is a view of its tensor's memory: a call costs 0.5 µs
-    where PyTorch's costs 1.5, and cutting out a step 0.1 µs where PyTorch's costs 0.4. Elsewhere
-    ``xp`` is PyTorch. Functions that both have (``multiply(a, b, out=c)``) need no second version.
+    On a CPU, ``xp`` is NumPy, and an array is a view of its tensor's memory: measured, a product
+    of single numbers takes 0.3 µs where PyTorch's takes 1.0, and cutting out a step 0.13 µs where
+    PyTorch takes 0.40. Elsewhere ``xp`` is PyTorch. Code that uses what both have, such as
+    ``xp.multiply(a, b, out=c)``, needs no second version.
     """
     if _numpy_can(tensors[0]):
         return np, *(t.detach().numpy() for t in tensors)
