@@ -39,7 +39,7 @@ class Steps:
     def cut(self, *matrices: Tensor | Array) -> list[tuple[Any, ...]]:
         """Cut matrices of N rows into steps: one ``(size, *views)`` a step, in running order."""
         pieces = [
-            torch.split(m, self.sizes)
+            m.split_with_sizes(self.sizes)  # as split, without its 3 µs in Python
             if isinstance(m, Tensor)
             else [m[start:stop] for start, stop in pairwise(self.starts)]
             for m in matrices
