@@ -36,7 +36,7 @@ def fastest(mode: str, data: Tensor, packed: bool, training: bool) -> str:
     kernel
         ``"hand-derived"`` or ``"torch"``.
     """
-    if not training:
+    if not training or torch._C._are_functorch_transforms_active():  # torch.func.grad and others
         return "torch"
     device = data.device.type
     has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
@@ -48,6 +48,13 @@ def fastest(mode: str, data: Tensor, packed: bool, training: bool) -> str:
 
 def _has_rows(input: Any) -> bool:
     return isinstance(input, PackedSequence) or (isinstance(input, Tensor) and input.numel() > 0)
+
+
+def _to(value: Any, weight: Tensor) -> Any:
+    """Return a tensor, or all tensors of a tuple, in the precision of the weights."""
+    if isinstance(value, Tensor | PackedSequence):
+        return value.to(weight.dtype)
+    return tuple(_to(v, weight) for v in value) if isinstance(value, tuple | list) else value
 
 
 class DropIn(nn.RNNBase):
@@ -127,6 +134,10 @@ class DropIn(nn.RNNBase):
             if self.ran != "torch":
                 self.ran = "torch"
             return result
+        if self.kernel == "hand-derived" and self._autocast():
+            weight = next(self.parameters())
+            with torch.autocast(weight.device.type, enabled=False):
+                return self.forward(_to(input, weight), _to(hx, weight), lengths=lengths)
         self._check(input, hx, lengths)
         if lengths is not None and isinstance(input, Tensor):
             ragged = pack_padded_sequence(
@@ -172,6 +183,10 @@ class DropIn(nn.RNNBase):
         """How many initial states there are: one a layer and direction."""
         return self.num_layers * (2 if self.bidirectional else 1)
 
+    def _autocast(self) -> bool:
+        """Whether PyTorch chooses the precision: then the input's may differ from the weights'."""
+        return torch.is_autocast_enabled(next(self.parameters()).device.type)
+
     def _check(self, input: Any, hx: Any, lengths: Tensor | None) -> None:
         """Check what the user passes in."""
         check_choice("kernel", self.kernel, KERNELS)
@@ -180,10 +195,10 @@ class DropIn(nn.RNNBase):
             if lengths is not None:
                 raise ValueError("lengths: expected None with a PackedSequence, got a value")
             check_shape("input.data", input.data.shape, ("N", self.input_size))
-            check_dtype("input.data", input.data.dtype, self.weight_ih_l0.dtype)
+            self._check_dtype("input.data", input.data.dtype)
             batch = (int(input.batch_sizes[0]),)
         elif isinstance(input, Tensor):
-            check_dtype("input", input.dtype, self.weight_ih_l0.dtype)
+            self._check_dtype("input", input.dtype)
             single = input.dim() == 2 and lengths is None
             axes = ("T",) if single else ("B", "T") if self.batch_first else ("T", "B")
             check_shape("input", input.shape, (*axes, self.input_size))
@@ -205,7 +220,11 @@ class DropIn(nn.RNNBase):
             if not isinstance(state, Tensor):
                 raise TypeError(f"{name}: expected a Tensor, got {type(state).__name__}")
             check_shape(name, state.shape, (self._rows, *batch, self.hidden_size))
-            check_dtype(name, state.dtype, self.weight_ih_l0.dtype)
+            self._check_dtype(name, state.dtype)
+
+    def _check_dtype(self, name: str, dtype: torch.dtype) -> None:
+        if not self._autocast():
+            check_dtype(name, dtype, self.weight_ih_l0.dtype)
 
     def _states(self, hx: Any, x: Tensor, B: int) -> list[Tensor]:
         """Return the initial states, zeros where none are given."""

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.func import functional_call
 from torch.nn.utils.rnn import (
     PackedSequence,
     pack_padded_sequence,
@@ -312,6 +313,37 @@ def test_which_pass_runs(cell):
             net(x)
     with pytest.raises(ValueError, match=r"kernel: .* got 'slow'"):
         pair(cell, 3, 4, kernel="slow")
+
+
+@each_cell
+def test_transforms_of_torch_func_work_with_the_default(cell):
+    ours, theirs = pair(cell, 3, 4, kernel="auto")
+    x, found = torch.randn(5, 2, 3), []
+    for net in (ours, theirs):
+        call = partial(lambda net, p: functional_call(net, p, (x,))[0].square().sum(), net)
+        found.append(torch.func.grad(call)(dict(net.named_parameters())))
+    all_close(*found, torch.float32)
+
+
+@each_cell
+@pytest.mark.parametrize("kernel", ["auto", "hand-derived"])
+def test_autocast(cell, kernel):
+    ours, theirs = pair(cell, 3, 4, kernel=kernel)
+    x, hx = torch.randn(5, 2, 3), state(cell, 1, 2, 4)
+    exact = theirs(x, hx)[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for data in (x, x.bfloat16()):
+            for start in (None, hx):
+                out, last = ours(data, start)
+                assert ours.ran == ("torch" if kernel == "auto" else kernel)
+                if start is hx:
+                    assert (out.float() - exact).abs().max() < 0.05
+        out = ours(x.bfloat16(), hx, lengths=torch.tensor([5, 3]))[0]
+        assert (out[:3].float() - exact[:3]).abs().max() < 0.05
+    out.float().square().sum().backward()
+    assert all(p.grad.dtype == torch.float32 for p in ours.parameters())
+    with pytest.raises(TypeError, match="input: expected dtype torch.float32"):
+        ours(x.bfloat16())
 
 
 X = torch.zeros(5, 2, 3)
