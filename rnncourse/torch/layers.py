@@ -185,7 +185,8 @@ class DropIn(nn.RNNBase):
 
     def _autocast(self) -> bool:
         """Whether PyTorch chooses the precision: then the input's may differ from the weights'."""
-        return torch.is_autocast_enabled(next(self.parameters()).device.type)
+        device = next(self.parameters()).device.type
+        return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
     def _check(self, input: Any, hx: Any, lengths: Tensor | None) -> None:
         """Check what the user passes in."""

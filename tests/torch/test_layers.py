@@ -327,6 +327,15 @@ def test_transforms_of_torch_func_work_with_the_default(cell):
 
 @each_cell
 @pytest.mark.parametrize("kernel", ["auto", "hand-derived"])
+def test_shapes_alone_can_be_computed(cell, kernel):
+    ours, _ = pair(cell, 3, 4, kernel=kernel)
+    out, last = ours.to("meta")(torch.empty(5, 2, 3, device="meta"))
+    assert out.shape == (5, 2, 4)
+    assert all(s.shape == (1, 2, 4) for s in listed(last))
+
+
+@each_cell
+@pytest.mark.parametrize("kernel", ["auto", "hand-derived"])
 def test_autocast(cell, kernel):
     ours, theirs = pair(cell, 3, 4, kernel=kernel)
     x, hx = torch.randn(5, 2, 3), state(cell, 1, 2, 4)
@@ -334,7 +343,7 @@ def test_autocast(cell, kernel):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         for data in (x, x.bfloat16()):
             for start in (None, hx):
-                out, last = ours(data, start)
+                out, _ = ours(data, start)
                 assert ours.ran == ("torch" if kernel == "auto" else kernel)
                 if start is hx:
                     assert (out.float() - exact).abs().max() < 0.05
@@ -342,7 +351,7 @@ def test_autocast(cell, kernel):
         assert (out[:3].float() - exact[:3]).abs().max() < 0.05
     out.float().square().sum().backward()
     assert all(p.grad.dtype == torch.float32 for p in ours.parameters())
-    with pytest.raises(TypeError, match="input: expected dtype torch.float32"):
+    with pytest.raises(TypeError, match="input: expected dtype"):
         ours(x.bfloat16())
 
 
