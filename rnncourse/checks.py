@@ -46,6 +46,26 @@ def check_shape(name: str, shape: Sequence[int], expected: Sequence[int | str]) 
             raise ValueError(f"{name}: expected shape {wanted}, got {shape}")
 
 
+def check_type(name: str, value: object, kind: type) -> None:
+    """Check that a value is of a kind: NumPy's array or generator, or PyTorch's tensor.
+
+    Raises
+    ------
+    TypeError
+        If it is not.
+
+    Examples
+    --------
+    >>> check_type("tokens", [1, 2], dict)
+    Traceback (most recent call last):
+        ...
+    TypeError: tokens: expected builtins.dict, got list
+    """
+    if not isinstance(value, kind):
+        expected = f"{kind.__module__.split('.')[0]}.{kind.__name__}"
+        raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}")
+
+
 def check_dtype(name: str, got: object, expected: object) -> None:
     """Check that an array has the number type of the weights.
 
@@ -105,6 +125,8 @@ def check_lengths(lengths: Sequence[int], steps: int, batch: int) -> None:
     ValueError
         If there is not one length a sequence, or one is below 1 or above T.
     """
+    if not hasattr(lengths, "__len__"):
+        raise TypeError(f"lengths: expected one number a sequence, got {lengths!r}")
     if len(lengths) != batch:
         raise ValueError(f"lengths: expected {batch} lengths, one a sequence, got {len(lengths)}")
     for i, n in enumerate(lengths):

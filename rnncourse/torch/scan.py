@@ -4,7 +4,7 @@ Two steps one after the other are again one step of the same kind,
 ``h[t + 1] = (a[t + 1] * a[t]) * h[t - 1] + (a[t + 1] * b[t] + b[t + 1])``: the recurrence is
 associative. So all pairs of neighbors become one step each at the same time, the sequence of half
 the length is solved in the same way, and every second state is filled in (Blelloch, 1990). That
-takes about ``2 * log2(T)`` operations on whole sequences in place of T on single steps, and two
+takes about ``2 * log2(T)`` operations on whole sequences in place of T on single steps, and three
 times the multiplications of the loop.
 
 Only products of the ``a`` are formed, never quotients or logarithms: where no ``a`` is larger
