@@ -1,7 +1,7 @@
 """Training that goes on to the same bits after it was killed."""
 
+import copy
 import os
-import pickle
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -152,28 +152,39 @@ class Checkpoint:
         Raises
         ------
         ValueError
-            If the file is no checkpoint, or one with other parts.
+            If the file is no checkpoint, or one with other parts. The parts are then as before.
         """
         try:
-            content = torch.load(self.path, map_location="cpu", weights_only=True)
-            saved = content["parts"]
+            file = self.path.open("rb")
         except FileNotFoundError:
             return self.history
-        except (RuntimeError, EOFError, LookupError, TypeError, pickle.UnpicklingError) as error:
-            raise ValueError(f"path: expected a checkpoint, got {self.path}: {error}") from error
+        with file:
+            try:
+                content = torch.load(file, map_location="cpu", weights_only=True)
+                saved = {**content["parts"]}
+                rows = [tuple(row) for row in content["rows"].tolist()]
+                history = History(content["names"], rows)
+                random, random_cuda = content["random"], content["random_cuda"]
+            except Exception as error:  # a damaged file fails in many ways
+                raise ValueError(
+                    f"path: expected a checkpoint, got {self.path}: {error!r}"
+                ) from error
         if saved.keys() != self.parts.keys():
             raise ValueError(f"path: expected the parts {[*self.parts]}, got {[*saved]}")
-        for name, part in self.parts.items():
-            if isinstance(part, torch.Generator):
-                part.set_state(saved[name])
-            elif isinstance(part, np.random.Generator):
-                part.bit_generator.state = saved[name]
-            else:
-                part.load_state_dict(saved[name])
-        self.history = History(content["names"], [tuple(row) for row in content["rows"].tolist()])
-        torch.set_rng_state(content["random"])
-        torch.cuda.set_rng_state_all(content["random_cuda"][: torch.cuda.device_count()])
-        return self.history
+        before = {name: copy.deepcopy(_state(part)) for name, part in self.parts.items()}
+        try:
+            for name, part in self.parts.items():
+                _set_state(part, saved[name])
+            torch.set_rng_state(random)
+            torch.cuda.set_rng_state_all(random_cuda[: torch.cuda.device_count()])
+        except Exception as error:
+            for name, part in self.parts.items():
+                _set_state(part, before[name])
+            raise ValueError(
+                f"path: expected a checkpoint of these parts, got {self.path}: {error!r}"
+            ) from error
+        self.history = history
+        return history
 
 
 def _state(part: Part) -> Any:
@@ -182,3 +193,12 @@ def _state(part: Part) -> Any:
     if isinstance(part, np.random.Generator):
         return part.bit_generator.state
     return part.state_dict()
+
+
+def _set_state(part: Part, state: Any) -> None:
+    if isinstance(part, torch.Generator):
+        part.set_state(state)
+    elif isinstance(part, np.random.Generator):
+        part.bit_generator.state = state
+    else:
+        part.load_state_dict(state)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from rnncourse.checks import check_at_least, check_shape
+from rnncourse.checks import check_at_least, check_shape, check_type
 
 State = TypeVar("State")
 
@@ -46,9 +46,9 @@ def sample_next(
     Raises
     ------
     TypeError, ValueError
-        If ``logits`` has another shape, holds NaN or ``inf``, or has a row of ``-inf`` alone; if
-        ``temperature`` is negative or not finite; if ``top_k`` is not between 1 and V, or
-        ``top_p`` not above 0 and at most 1.
+        If ``logits`` is no tensor, has another shape, holds NaN or ``inf``, or has a row of
+        ``-inf`` alone; if ``temperature`` is negative or not finite; if ``top_k`` is not between 1
+        and V, or ``top_p`` not above 0 and at most 1.
 
     Examples
     --------
@@ -85,6 +85,7 @@ def _draw(chances: Tensor, generator: torch.Generator | None) -> Tensor:
 
 def _check_logits(logits: Tensor) -> Tensor:
     """Return the highest score of each row, ``(B, 1)``."""
+    check_type("logits", logits, Tensor)
     check_shape("logits", logits.shape, ("B", "V"))
     if not logits.is_floating_point():
         raise TypeError(f"logits: expected a floating-point dtype, got {logits.dtype}")
@@ -95,6 +96,7 @@ def _check_logits(logits: Tensor) -> Tensor:
 
 
 def _check_ids(name: str, ids: Tensor, axes: tuple[str, ...]) -> None:
+    check_type(name, ids, Tensor)
     check_shape(name, ids.shape, axes)
     if ids.is_floating_point() or ids.is_complex():
         raise TypeError(f"{name}: expected whole numbers, got dtype {ids.dtype}")
@@ -135,8 +137,8 @@ def generate(
     Raises
     ------
     TypeError, ValueError
-        If the prompt has another shape or dtype, ``n`` is not a whole number of at least 0, or
-        :func:`sample_next` refuses the scores.
+        If the prompt has another type, shape or dtype, ``n`` is not a whole number of at least 0,
+        or :func:`sample_next` refuses the scores.
 
     Examples
     --------
@@ -235,7 +237,7 @@ def beam_search(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another shape, dtype or range, the scores of the symbols are not as
+        If an argument has another type, shape, dtype or range, the scores of the symbols are not as
         :func:`sample_next` needs them, or the state holds something else or another batch.
 
     Examples

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnncourse.checks import check_at_least, check_shape
+from rnncourse.checks import check_at_least, check_choice, check_shape
 
 
 def perplexity(nll: SupportsFloat) -> float:
@@ -207,7 +207,8 @@ def bleu(
     ImportError
         If ``sacrebleu`` is not installed.
     TypeError, ValueError
-        If an argument is a single string, or their numbers differ or are 0.
+        If an argument is a single string, their numbers differ or are 0, a text has no reference,
+        or ``sacrebleu`` does not know ``tokenize``.
 
     Examples
     --------
@@ -219,7 +220,10 @@ def bleu(
         import sacrebleu
     except ImportError as error:
         raise ImportError("bleu needs sacrebleu: pip install sacrebleu") from error
+    check_choice("tokenize", tokenize, sacrebleu.BLEU.TOKENIZERS)
     several = [[texts] if isinstance(texts, str) else texts for texts in references]
+    if not all(map(len, several)):
+        raise ValueError("references: expected at least one for each hypothesis, got none for one")
     streams = list(zip_longest(*several))  # the first of all, the second of all (or None), …
     # Rounded: a perfect score would be 100.00000000000004.
     return round(sacrebleu.corpus_bleu(hypotheses, streams, tokenize=tokenize).score, 10)

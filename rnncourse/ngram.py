@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnncourse.checks import check_at_least
+from rnncourse.checks import check_at_least, check_type
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -187,8 +187,15 @@ class NGram:
         -------
         ids
             The new symbols without the prompt, ``(n,)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``n`` is not a whole number of at least 0, ``rng`` is no generator, or the prompt is
+            not a row of symbols.
         """
         check_at_least("n", n, 0)
+        check_type("rng", rng, np.random.Generator)
         ids = self._check(prompt).tolist()
         start = len(ids)
         for _ in range(n):

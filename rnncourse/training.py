@@ -109,6 +109,10 @@ class DivergenceError(RuntimeError):
             )
         super().__init__(message + " The parameters are as they were before this step.")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For copies and pickles: an exception's own way calls __init__ with the message alone.
+        return RuntimeError.__new__, (type(self), *self.args), vars(self)
+
 
 def fit(
     model: Model,
@@ -164,8 +168,9 @@ def fit(
     DivergenceError
         If the loss, or the norm of a parameter's gradient, is not finite.
     TypeError, ValueError
-        If the loss is not a scalar tensor that depends on a parameter, ``clip_norm`` is not
-        positive, the optimizer has nothing to train, or the history is of other parameters.
+        If the loss is not a scalar tensor that depends on a parameter, a gradient is sparse,
+        ``clip_norm`` is not positive, the optimizer has nothing to train, or the history is of
+        other parameters.
 
     Examples
     --------
@@ -214,6 +219,10 @@ def fit(
             optimizer.zero_grad()
             arrived.clear()
             result = _scalar(loss(model, batch))
+            if not result.requires_grad:
+                raise ValueError(
+                    "loss: expected a tensor that depends on parameters, got a constant"
+                )
             torch.autograd.backward(result)
             present = sorted(set(arrived))
             gradients = [grad for i in present if (grad := parameters[i].grad) is not None]
@@ -221,9 +230,13 @@ def fit(
                 raise ValueError(
                     "loss: expected a tensor that depends on the optimizer's parameters"
                 )
+            if any(grad.is_sparse for grad in gradients):
+                raise TypeError("loss: expected dense gradients, got a sparse one")
             # One call for all norms and one transfer: the only wait for the device in a step.
+            # Stacked they have the widest dtype, so a loss in half precision rounds no norm.
+            norms_found = torch._foreach_norm(gradients)
             value, *found = torch.stack(
-                [norm.to(result) for norm in (result.detach(), *torch._foreach_norm(gradients))]
+                [norm.to(result.device) for norm in (result.detach(), *norms_found)]
             ).tolist()
             norms = [0.0] * len(parameters)
             for i, norm in zip(present, found, strict=True):
@@ -266,10 +279,10 @@ def evaluate(
     Parameters
     ----------
     model, loss, batches
-        As for :func:`fit`. The model's mode is restored at the end.
+        As for :func:`fit`. The mode of each of the model's modules is restored at the end.
     count
-        How many tokens a batch's loss is the mean of. Without it all batches count alike, which
-        is right if they have the same number of tokens.
+        How many tokens a batch's loss is the mean of; a batch of none is left out. Without it all
+        batches count alike, which is right if they have the same number of tokens.
 
     Returns
     -------
@@ -278,8 +291,8 @@ def evaluate(
 
     Raises
     ------
-    ValueError
-        If there is no batch, or no token in any.
+    TypeError, ValueError
+        If the loss is not a scalar tensor, or there is no batch, or no token in any.
 
     Examples
     --------
@@ -288,17 +301,20 @@ def evaluate(
     >>> evaluate(nn.Identity(), loss, [torch.zeros(3), torch.ones(1)], count=len)
     0.25
     """
-    training = model.training
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     total, tokens = 0.0, 0
     try:
         with torch.no_grad():
             for batch in batches:
                 n = 1 if count is None else count(batch)
-                total += n * loss(model, batch).item()
-                tokens += n
+                if n:
+                    total += n * _scalar(loss(model, batch)).item()
+                    tokens += n
     finally:
-        model.train(training)
+        model.train(modes[model])
+        for module, mode in modes.items():
+            module.training = mode
     if tokens == 0:
         raise ValueError("batches: expected at least one token, got none")
     return total / tokens
@@ -309,8 +325,6 @@ def _scalar(result: Tensor) -> Tensor:
         raise TypeError(f"loss: expected a scalar tensor, got {type(result).__name__}")
     if result.ndim != 0:
         raise ValueError(f"loss: expected a scalar tensor, got shape {tuple(result.shape)}")
-    if not result.requires_grad:
-        raise ValueError("loss: expected a tensor that depends on parameters, got a constant")
     return result
 
 

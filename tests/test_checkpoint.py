@@ -1,5 +1,6 @@
 """The file is also a program: ``python test_checkpoint.py FOLDER DIE_AT DIE_IN_WRITE``."""
 
+import copy
 import itertools
 import os
 import signal
@@ -168,7 +169,7 @@ def test_no_file_is_a_start_and_folders_are_made(tmp_path):
     assert len(checkpoint.load()) == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", {"weights": 1}, [1]])
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", {"weights": 1}, [1], {"parts": 3}])
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
     path = tmp_path / "run.pt"
     if isinstance(content, bytes):
@@ -177,6 +178,66 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
         torch.save(content, path)
     with pytest.raises(ValueError, match=r"path: expected a checkpoint, got .*run\.pt"):
         Checkpoint(path, every=1).load()
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    path = tmp_path / "run.pt"
+    model = nn.Linear(3, 4)
+    checkpoint = Checkpoint(path, every=1, model=model)
+    checkpoint.save()
+    whole = path.read_bytes()
+    for n in range(0, len(whole), 40):
+        path.write_bytes(whole[:n])
+        with pytest.raises(ValueError, match=r"path: expected a checkpoint, got .*run\.pt"):
+            checkpoint.load()
+    with pytest.raises(IsADirectoryError):
+        Checkpoint(tmp_path, every=1).load()
+
+
+def parts(n, more=0):
+    """A model with n inputs, and an optimizer that also holds so many other parameters."""
+    model = nn.Linear(n, 4)
+    others = [nn.Parameter(torch.ones(1)) for _ in range(more)]
+    chance = np.random.default_rng(n)
+    optimizer = torch.optim.Adam([*model.parameters(), *others])
+    return {"chance": chance, "model": model, "optimizer": optimizer}
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (parts(5), "a checkpoint of these parts"),
+        (parts(3, more=1), "a checkpoint of these parts"),
+        (parts(3) | {"chance": torch.Generator()}, "a checkpoint of these parts"),
+        (parts(3) | {"more": nn.Linear(1, 1)}, "the parts"),
+    ],
+)
+def test_parts_that_do_not_fit_are_left_as_they_were(tmp_path, own, message):
+    Checkpoint(tmp_path / "run.pt", every=1, **parts(3)).save()
+    checkpoint = Checkpoint(tmp_path / "run.pt", every=1, **own)
+    states = [p.state_dict for p in own.values() if hasattr(p, "state_dict")]
+    before = copy.deepcopy([state() for state in states])
+    chance, random = copy.deepcopy(own["chance"]), torch.get_rng_state()
+    with pytest.raises(ValueError, match=f"path: expected {message}"):
+        checkpoint.load()
+    assert_same_bits([state() for state in states], before)
+    if isinstance(chance, np.random.Generator):
+        assert own["chance"].bit_generator.state == chance.bit_generator.state
+    assert torch.get_rng_state().equal(random)
+
+
+@pytest.mark.parametrize("key", ["names", "rows", "random", "random_cuda"])
+def test_a_file_without_a_key_leaves_the_parts_as_they_were(tmp_path, key):
+    path = tmp_path / "run.pt"
+    Checkpoint(path, every=1, model=nn.Linear(3, 4)).save()
+    content = torch.load(path)
+    del content[key]
+    torch.save(content, path)
+    model = nn.Linear(3, 4)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match="path: expected a checkpoint, got"):
+        Checkpoint(path, every=1, model=model).load()
+    assert_same_bits(model.state_dict(), before)
 
 
 def test_bad_use_is_refused(tmp_path):

@@ -76,6 +76,7 @@ def test_greedy_and_almost_greedy():
 @pytest.mark.parametrize(
     ("logits", "arguments", "message"),
     [
+        ([[0.0, 1.0]], {}, "logits: expected torch.Tensor, got list"),
         (torch.zeros(3), {}, "logits: expected 2 axes"),
         (torch.zeros(2, 0), {}, "logits: expected V of at least 1"),
         (torch.zeros(2, 3, dtype=torch.int64), {}, "logits: expected a floating-point dtype"),
@@ -123,6 +124,8 @@ def test_the_model_is_asked_no_more_often_than_needed_and_records_nothing():
 
 
 def test_a_bad_prompt_is_refused():
+    with pytest.raises(TypeError, match=r"prompt_ids: expected torch\.Tensor, got list"):
+        generate(running_sum, 0, [[1]], 1)
     with pytest.raises(ValueError, match="prompt_ids: expected 2 axes"):
         generate(running_sum, 0, torch.zeros(3, dtype=torch.int64), 1)
     with pytest.raises(ValueError, match="prompt_ids: expected T of at least 1"):
@@ -269,6 +272,7 @@ def test_the_search_stops_when_all_have_ended_and_ignores_what_cannot_be():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"start": [1]}, "start: expected torch.Tensor, got list"),
         ({"start": torch.zeros(1, 1).long()}, "start: expected 1 axes"),
         ({"start": torch.zeros(1)}, "start: expected whole numbers, got dtype torch.float32"),
         ({"n": 0}, "n: expected at least 1, got 0"),

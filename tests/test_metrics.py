@@ -121,6 +121,11 @@ def test_bleu_by_hand():
     assert bleu(["abcd"], ["abce"], tokenize="char") > bleu(["abcd"], ["abce"])
     with pytest.raises(TypeError, match="references: expected a list of texts"):
         bleu(["a"], "a")
+    for references in ([[]], [["a"], []]):
+        with pytest.raises(ValueError, match="references: expected at least one for each"):
+            bleu(["a"] * len(references), references)
+    with pytest.raises(ValueError, match=r"tokenize: expected 'none' or .*, got 'x'"):
+        bleu(["a"], ["a"], tokenize="x")
 
 
 def test_bleu_says_what_is_missing(monkeypatch):

@@ -91,3 +91,5 @@ def test_bad_input_is_refused():
         model.fit([0.0, 1.0, 2.0])
     with pytest.raises(ValueError, match="n: expected at least 0"):
         model.fit([0, 1, 2]).sample(-1, np.random.default_rng(0))
+    with pytest.raises(TypeError, match=r"rng: expected numpy\.Generator, got int"):
+        model.sample(1, 0)

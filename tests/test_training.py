@@ -1,4 +1,6 @@
+import copy
 import functools
+import pickle
 
 import numpy as np
 import pytest
@@ -193,6 +195,25 @@ def test_a_loss_that_is_not_finite_while_the_gradients_are(model, batches):
     assert caught.value.group is None
 
 
+@pytest.mark.parametrize("copy_of_error", [copy.copy, lambda e: pickle.loads(pickle.dumps(e))])
+def test_the_error_can_be_copied_and_pickled(copy_of_error):
+    history = History(["w"], [(1.0, 0.1, 2.0), (torch.inf, 0.1, 3.0)])
+    error = DivergenceError(torch.inf, "w", 0, history)
+    copied = copy_of_error(error)
+    assert type(copied) is DivergenceError
+    assert str(copied) == str(error)
+    assert vars(copied) == vars(error)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_loss_in_half_precision_rounds_no_norm(dtype):
+    model, x = nn.Linear(1, 1, bias=False), torch.tensor([[100_001.0]])
+    sgd = torch.optim.SGD(model.parameters(), 0.0)
+    nn.init.zeros_(model.weight)
+    history = fit(model, lambda m, b: m(b).sum().to(dtype), [x], sgd)
+    assert history.grad_norms == [100_001.0]
+
+
 def test_a_learning_rate_too_large(batches):
     model = nn.Linear(3, 1)
     with pytest.raises(DivergenceError) as caught:
@@ -252,6 +273,9 @@ def test_bad_input_is_refused(model, batches):
         run(lambda m, b: torch.tensor(1.0))
     with pytest.raises(ValueError, match="depends on the optimizer's parameters"):
         run(lambda m, b: m.first(b[0]).sum(), list(model.second.parameters()))
+    table = nn.Embedding(3, 2, sparse=True)
+    with pytest.raises(TypeError, match="loss: expected dense gradients, got a sparse one"):
+        run(lambda m, b: table(torch.tensor([1])).sum(), list(table.parameters()))
     with pytest.raises(ValueError, match="optimizer: expected a parameter that requires"):
         run(parameters=[torch.zeros(1)])
 
@@ -268,9 +292,16 @@ def test_evaluate_weighs_by_tokens_and_leaves_the_model_alone(model):
     assert evaluate(model, loss, batches) == 0.5
     assert evaluate(model, loss, batches, count=len) == 0.25
     assert set(modes) == {(False, False)}
-    assert model.training
+    assert evaluate(model, loss, [*batches, torch.zeros(0)], count=len) == 0.25
+    model.first.eval()
+    evaluate(model, loss, batches)
+    assert (model.training, model.first.training, model.second.training) == (True, False, True)
     with pytest.raises(ValueError, match="batches: expected at least one token"):
         evaluate(model, loss, [])
+    with pytest.raises(ValueError, match="batches: expected at least one token"):
+        evaluate(model, loss, [torch.zeros(0)], count=len)
+    with pytest.raises(TypeError, match="loss: expected a scalar tensor, got float"):
+        evaluate(model, lambda m, b: 1.0, batches)
 
 
 def test_early_stopping_restores_the_best_weights(model, batches):

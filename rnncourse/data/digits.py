@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rnncourse.checks import check_type
+
 
 class Digits(NamedTuple):
     """Images as sequences of rows, and which digit each shows."""
@@ -35,8 +37,9 @@ def digit_rows(rng: np.random.Generator, test_fraction: float = 0.2) -> tuple[Di
     ------
     ImportError
         If scikit-learn, which carries the images, is not installed.
-    ValueError
-        If the fraction is not between 0 and 1, or leaves one side without an image.
+    TypeError, ValueError
+        If ``rng`` is no generator, or the fraction is not between 0 and 1 or leaves one side
+        without an image.
 
     References
     ----------
@@ -56,9 +59,10 @@ def digit_rows(rng: np.random.Generator, test_fraction: float = 0.2) -> tuple[Di
             "digit_rows: expected scikit-learn, which carries the images; "
             "install it with: pip install scikit-learn"
         ) from error
+    check_type("rng", rng, np.random.Generator)
     data = load_digits()
     n = len(data.target)
-    n_test = round(n * test_fraction)
+    n_test = round(n * test_fraction) if 0 < test_fraction < 1 else 0
     if not 0 < n_test < n:
         raise ValueError(
             f"test_fraction: expected a share between 0 and 1 that leaves images on both sides, "

@@ -8,6 +8,7 @@ import gzip
 import math
 import os
 import wave
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,8 +43,11 @@ def read_idx(path: AnyPath) -> NDArray[Any]:
         If the file is not in the format, or is cut short.
     """
     path = Path(path)
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        data = file.read()
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read()
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{path}: expected a whole gzip file, got {error!r}") from error
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in IDX_TYPES:
         raise ValueError(f"{path}: expected a file in the IDX format, got first bytes {data[:4]!r}")
     n_axes = data[3]
@@ -77,7 +81,7 @@ def mnist_rows(directory: AnyPath) -> tuple[Digits, Digits]:
     FileNotFoundError
         If one of the files is missing.
     ValueError
-        If a file is not in the format, or there is not one label an image.
+        If a file is not in the format or is cut short, or there is not one label an image.
     """
     return _mnist_part(Path(directory), "train"), _mnist_part(Path(directory), "t10k")
 
@@ -191,7 +195,7 @@ def read_recordings(directory: AnyPath) -> list[Recording]:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If a file is not uncompressed sound.
+        If a file is not uncompressed sound, or is cut short.
     """
     paths = sorted(Path(directory).rglob("*.wav"))
     if not paths:
@@ -215,14 +219,19 @@ def read_wav(path: AnyPath) -> tuple[NDArray[np.float32], int]:
     Raises
     ------
     ValueError
-        If the file is not uncompressed sound.
+        If the file is not uncompressed sound, or is cut short.
     """
     try:
         with wave.open(os.fspath(path), "rb") as sound:
             width, channels, rate = sound.getsampwidth(), sound.getnchannels(), sound.getframerate()
-            data = sound.readframes(sound.getnframes())
-    except (wave.Error, EOFError) as error:
+            frames = sound.getnframes()
+            data = sound.readframes(frames)
+    except (wave.Error, EOFError, RuntimeError) as error:
         raise ValueError(f"{path}: expected uncompressed .wav sound, got {error!r}") from error
+    if len(data) != frames * width * channels:
+        raise ValueError(
+            f"{path}: expected {frames * width * channels} bytes of sound, got {len(data)}"
+        )
     raw = np.frombuffer(data, np.uint8).reshape(-1, width)
     if width == 1:  # the one width without a sign
         values = raw[:, 0] / 128 - 1

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncourse.checks import check_at_least
+from rnncourse.checks import check_at_least, check_type
 
 
 def delayed_echo(
@@ -38,7 +38,7 @@ def delayed_echo(
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range.
+        If a number is not whole or out of its range, or ``rng`` is no generator.
 
     Examples
     --------
@@ -50,6 +50,7 @@ def delayed_echo(
     check_at_least("B", B, 1)
     check_at_least("delay", delay, 0)
     check_at_least("n_symbols", n_symbols, 2)
+    check_type("rng", rng, np.random.Generator)
     if delay >= T:
         raise ValueError(f"delay: expected less than T = {T}, got {delay}")
     x = rng.integers(n_symbols, size=(T, B))
@@ -93,7 +94,7 @@ def adding(
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range.
+        If a number is not whole or out of its range, or ``rng`` is no generator.
 
     References
     ----------
@@ -111,6 +112,7 @@ def adding(
     """
     check_at_least("T", T, 2)
     check_at_least("B", B, 1)
+    check_type("rng", rng, np.random.Generator)
     x = np.zeros((T, B, 2))
     x[..., 0] = rng.random((T, B))
     b = np.arange(B)
@@ -152,7 +154,7 @@ def copying(
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range.
+        If a number is not whole or out of its range, or ``rng`` is no generator.
 
     References
     ----------
@@ -168,6 +170,7 @@ def copying(
     check_at_least("delay", delay, 1)
     check_at_least("n_items", n_items, 1)
     check_at_least("n_symbols", n_symbols, 2)
+    check_type("rng", rng, np.random.Generator)
     T = delay + 2 * n_items
     x, y = np.full((2, T, B), n_symbols)
     x[:n_items] = y[-n_items:] = rng.integers(n_symbols, size=(n_items, B))
@@ -187,11 +190,19 @@ def copying_baseline(delay: int, n_items: int = 10, n_symbols: int = 8) -> float
     delay, n_items, n_symbols
         As given to :func:`copying`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is not whole or out of its range.
+
     Examples
     --------
     >>> round(copying_baseline(delay=100), 4)
     0.1733
     """
+    check_at_least("delay", delay, 1)
+    check_at_least("n_items", n_items, 1)
+    check_at_least("n_symbols", n_symbols, 2)
     return n_items * math.log(n_symbols) / (delay + 2 * n_items)
 
 
@@ -220,7 +231,7 @@ def recall_first(
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range.
+        If a number is not whole or out of its range, or ``rng`` is no generator.
 
     Examples
     --------
@@ -231,6 +242,7 @@ def recall_first(
     check_at_least("T", T, 1)
     check_at_least("B", B, 1)
     check_at_least("n_symbols", n_symbols, 2)
+    check_type("rng", rng, np.random.Generator)
     x = rng.integers(n_symbols, size=(T, B))
     return x, x[0].copy()
 
@@ -266,7 +278,7 @@ def associative_recall(
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range.
+        If a number is not whole or out of its range, or ``rng`` is no generator.
 
     Examples
     --------
@@ -278,6 +290,7 @@ def associative_recall(
     check_at_least("n_pairs", n_pairs, 1)
     check_at_least("n_keys", n_keys, 1)
     check_at_least("n_values", n_values, 2)
+    check_type("rng", rng, np.random.Generator)
     if n_pairs > n_keys:
         raise ValueError(f"n_pairs: expected at most n_keys = {n_keys}, got {n_pairs}")
     keys = rng.permuted(np.tile(np.arange(n_keys)[:, None], B), axis=0)[:n_pairs]
@@ -309,7 +322,7 @@ def parity(T: int, B: int, rng: np.random.Generator) -> tuple[NDArray[np.int64],
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range.
+        If a number is not whole or out of its range, or ``rng`` is no generator.
 
     Examples
     --------
@@ -319,5 +332,6 @@ def parity(T: int, B: int, rng: np.random.Generator) -> tuple[NDArray[np.int64],
     """
     check_at_least("T", T, 1)
     check_at_least("B", B, 1)
+    check_type("rng", rng, np.random.Generator)
     x = rng.integers(2, size=(T, B))
     return x, x.cumsum(axis=0) % 2

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnncourse.checks import check_at_least, check_shape
+from rnncourse.checks import check_at_least, check_shape, check_type
 from rnncourse.data.digits import Digits
 
 
@@ -45,7 +45,8 @@ def moving_digits(
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range, or the digits are not ``(8, N, 8)``.
+        If a number is not whole or out of its range, ``rng`` is no generator, or the digits are
+        not ``(8, N, 8)``.
 
     References
     ----------
@@ -63,6 +64,7 @@ def moving_digits(
     check_at_least("B", B, 1)
     check_at_least("size", size, 10)
     check_at_least("n_digits", n_digits, 1)
+    check_type("rng", rng, np.random.Generator)
     check_shape("digits.x", digits.x.shape, (8, "N", 8))
     chosen = rng.integers(digits.x.shape[1], size=(B, n_digits))
     images = digits.x.transpose(1, 0, 2)[chosen]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnncourse.checks import check_at_least, check_shape
+from rnncourse.checks import check_at_least, check_shape, check_type
 
 PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (0, 3, 0, 4), (5, 3, 4, 0))
 """Roots of the chords of a phrase's bars, as degrees of the scale: 0 is the tonic."""
@@ -72,7 +72,7 @@ def compose(rng: np.random.Generator, phrases: int = 2) -> Melody:
     Raises
     ------
     TypeError, ValueError
-        If ``phrases`` is not a whole number of at least 1.
+        If ``phrases`` is not a whole number of at least 1, or ``rng`` is no generator.
 
     Examples
     --------
@@ -80,6 +80,7 @@ def compose(rng: np.random.Generator, phrases: int = 2) -> Melody:
     >>> melody.eighths.sum()
     np.int64(32)
     """
+    check_type("rng", rng, np.random.Generator)
     check_at_least("phrases", phrases, 1)
     degrees: list[int] = []
     eighths: list[int] = []
@@ -149,17 +150,29 @@ def log2_probability(melody: Melody) -> float:
 
 
 def to_tokens(melody: Melody) -> NDArray[np.int64]:
-    """Return a number from 0 to 44 for each note, of its degree and its length: ``(N,)``."""
+    """Return a number from 0 to 44 for each note, of its degree and its length: ``(N,)``.
+
+    Raises ValueError if a degree is not from 0 to 14, or a length not one of ``LENGTHS``.
+    """
+    known = np.isin(melody.degrees, range(N_DEGREES)) & np.isin(melody.eighths, LENGTHS)
+    if not known.all():
+        raise ValueError(
+            f"melody: expected degrees from 0 to {N_DEGREES - 1} and lengths of {LENGTHS} eighths, "
+            f"got {melody}"
+        )
     which = np.searchsorted(LENGTHS, melody.eighths)
     return np.asarray(melody.degrees * len(LENGTHS) + which, np.int64)
 
 
 def from_tokens(tokens: ArrayLike, tonic: int = 60) -> Melody:
     """Return the melody of a row of tokens; raises ValueError if one is not from 0 to 44."""
-    ids = np.asarray(tokens, np.int64)
+    ids = np.asarray(tokens)
     check_shape("tokens", ids.shape, ("N",))
-    if not ((ids >= 0) & (ids < N_TOKENS)).all():
-        raise ValueError(f"tokens: expected numbers from 0 to {N_TOKENS - 1}, got {ids.tolist()}")
+    if not np.isin(ids, range(N_TOKENS)).all():
+        raise ValueError(
+            f"tokens: expected whole numbers from 0 to {N_TOKENS - 1}, got {ids.tolist()}"
+        )
+    ids = ids.astype(np.int64)
     return Melody(ids // len(LENGTHS), np.array(LENGTHS)[ids % len(LENGTHS)], tonic)
 
 

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncourse.checks import check_at_least, check_choice
+from rnncourse.checks import check_at_least, check_choice, check_shape, check_type
 from rnncourse.data.text import UNKNOWN, Vocabulary
 
 COLORS = {
@@ -110,7 +110,13 @@ def color_sentence(rng: np.random.Generator) -> Sentence:
     ----------
     rng
         Where the chance comes from.
+
+    Raises
+    ------
+    TypeError
+        If ``rng`` is no generator.
     """
+    check_type("rng", rng, np.random.Generator)
     noun = _pick(list(COLORS), rng)
     words = ("the", noun, "is", COLORS[noun], ".")
     return Sentence(words, (Question("color", 3, 2),))
@@ -123,7 +129,13 @@ def compound_sentence(rng: np.random.Generator) -> Sentence:
     ----------
     rng
         Where the chance comes from.
+
+    Raises
+    ------
+    TypeError
+        If ``rng`` is no generator.
     """
+    check_type("rng", rng, np.random.Generator)
     noun, head = _pick(list(COLORS), rng), _pick(list(HEADS), rng)
     plural, adjective = HEADS[head]
     words: tuple[str, ...]
@@ -154,8 +166,9 @@ def story(rng: np.random.Generator, n_fillers: int) -> Sentence:
     Raises
     ------
     TypeError, ValueError
-        If ``n_fillers`` is not a whole number or is negative.
+        If ``n_fillers`` is not a whole number or is negative, or ``rng`` is no generator.
     """
+    check_type("rng", rng, np.random.Generator)
     check_at_least("n_fillers", n_fillers, 0)
     name, animal = _pick(NAMES, rng), _pick(list(FOODS), rng)
     words = [name, "is", "a", animal, "."]
@@ -197,7 +210,8 @@ def sentences(
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range, or a kind is unknown.
+        If a number is not whole or out of its range, a kind is unknown, ``fillers`` are not two
+        numbers, or ``rng`` is no generator.
 
     Examples
     --------
@@ -208,6 +222,8 @@ def sentences(
     the lime seed is small .
     """
     check_at_least("n", n, 0)
+    check_type("rng", rng, np.random.Generator)
+    check_shape("fillers", np.shape(fillers), (2,))
     check_at_least("fillers[0]", fillers[0], 0)
     check_at_least("fillers[1]", fillers[1], fillers[0])
     if not kinds:

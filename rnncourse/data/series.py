@@ -153,12 +153,12 @@ def split_series(series: Series, *fractions: float) -> tuple[Series, ...]:
     [6, 2, 2]
     """
     T = len(series.values)
-    edges = [0, *(round(T * edge) for edge in np.cumsum(fractions)), T]
-    if (np.diff(edges) < 1).any():
+    edges = np.array([0, *np.rint(T * np.cumsum(fractions)), T])
+    if not (np.diff(edges) >= 1).all():
         raise ValueError(
             f"fractions: expected positive shares that leave steps for every span, got {fractions}"
         )
-    return tuple(series.span(a, b) for a, b in pairwise(edges))
+    return tuple(series.span(a, b) for a, b in pairwise(edges.astype(int).tolist()))
 
 
 def seasonal_naive(history: ArrayLike, period: int, horizon: int) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncourse.checks import check_at_least, check_choice
+from rnncourse.checks import check_at_least, check_choice, check_type
 from rnncourse.data.text import Vocabulary
 
 SIZES = {"small": 3, "large": 5}  # radius in pixels
@@ -47,7 +47,8 @@ class Scene(NamedTuple):
 def draw_scenes(n: int, rng: np.random.Generator) -> list[Scene]:
     """Draw scenes: kinds, relation and places are uniform.
 
-    Raises TypeError or ValueError if ``n`` is not a whole number of at least 0.
+    Raises TypeError or ValueError if ``n`` is not a whole number of at least 0, or ``rng`` no
+    generator.
 
     Examples
     --------
@@ -55,6 +56,7 @@ def draw_scenes(n: int, rng: np.random.Generator) -> list[Scene]:
     'a small black square right of a large red circle'
     """
     check_at_least("n", n, 0)
+    check_type("rng", rng, np.random.Generator)
     scenes, middle = [], SIDE // 2
     for _ in range(n):
         kinds = [KINDS[k] for k in rng.choice(len(KINDS), 2, replace=False)]
@@ -122,7 +124,8 @@ def caption_batch(B: int, rng: np.random.Generator, which: str = "either") -> Ca
     Raises
     ------
     TypeError, ValueError
-        If ``B`` is not a whole number of at least 1, or ``which`` is unknown.
+        If ``B`` is not a whole number of at least 1, ``rng`` is no generator, or ``which`` is
+        unknown.
 
     Examples
     --------

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnncourse.checks import check_at_least, check_choice, check_shape
+from rnncourse.checks import check_at_least, check_choice, check_shape, check_type
 from rnncourse.metrics import error_rate
 
 RATE = 8000  # samples a second
@@ -49,7 +49,11 @@ class Utterance(NamedTuple):
 
 
 def draw_speaker(rng: np.random.Generator) -> Speaker:
-    """Draw a voice from 90 to 230 Hz; high voices tend to have high formants."""
+    """Draw a voice from 90 to 230 Hz; high voices tend to have high formants.
+
+    Raises TypeError if ``rng`` is no generator.
+    """
+    check_type("rng", rng, np.random.Generator)
     pitch = 90 * (230 / 90) ** rng.random()
     return Speaker(pitch, (pitch / 144) ** 0.2 * rng.uniform(0.96, 1.04), rng.uniform(0.8, 1.25))
 
@@ -73,7 +77,8 @@ def transfer(
 def speak(digits: Sequence[int], speaker: Speaker, rng: np.random.Generator) -> Utterance:
     """Say digits; lengths, loudness, pitch and formants differ a little each time.
 
-    Raises ValueError or TypeError if there is no digit, or one is not a whole number from 0 to 9.
+    Raises ValueError or TypeError if there is no digit, one is not a whole number from 0 to 9, or
+    ``rng`` is no generator.
 
     Examples
     --------
@@ -81,6 +86,7 @@ def speak(digits: Sequence[int], speaker: Speaker, rng: np.random.Generator) -> 
     >>> said.phonemes, said.spans[0].tolist(), said.waveform.shape
     (('T', 'UW', 'W', 'AH', 'N'), [727, 1380], (4780,))
     """
+    check_type("rng", rng, np.random.Generator)
     check_at_least("len(digits)", len(digits), 1)
     symbols, spans, end = [], [], 0
     for i, digit in enumerate(digits):
@@ -117,8 +123,14 @@ def speak(digits: Sequence[int], speaker: Speaker, rng: np.random.Generator) -> 
 def spoken_digits(
     n: int, rng: np.random.Generator, words: tuple[int, int] = (1, 1)
 ) -> list[Utterance]:
-    """Draw ``n`` utterances of ``words[0]`` to ``words[1]`` digits, each by a new speaker."""
+    """Draw ``n`` utterances of ``words[0]`` to ``words[1]`` digits, each by a new speaker.
+
+    Raises TypeError or ValueError if a number is not whole or out of its range, ``words`` are not
+    two numbers, or ``rng`` is no generator.
+    """
     check_at_least("n", n, 0)
+    check_type("rng", rng, np.random.Generator)
+    check_shape("words", np.shape(words), (2,))
     check_at_least("words[0]", words[0], 1)
     check_at_least("words[1]", words[1], words[0])
     counts = rng.integers(words[0], words[1] + 1, n)
@@ -186,8 +198,9 @@ def best_constant(references: Sequence[Sequence[int]]) -> tuple[list[int], float
     """Return the baseline: the answer, of those that occur, that serves best for all, deaf.
 
     Its error rate is the second result, in edits by label. For single digits it is 0.9, and
-    for their phonemes, said equally often, 29/36.
+    for their phonemes, said equally often, 29/36. Raises ValueError if there is no reference.
     """
+    check_at_least("len(references)", len(references), 1)
     answers = {tuple(reference) for reference in references}
     errors = {a: error_rate([a] * len(references), references) for a in sorted(answers)}
     best = min(errors, key=errors.__getitem__)

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncourse.checks import check_at_least
+from rnncourse.checks import check_at_least, check_shape, check_type
 from rnncourse.data.text import UNKNOWN, Vocabulary
 
 PAD, BEGIN, END = "<pad>", "<bos>", "<eos>"
@@ -249,7 +249,8 @@ def translation_pairs(
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range.
+        If a number is not whole or out of its range, ``lengths`` are not two numbers, or ``rng``
+        is no generator.
 
     Examples
     --------
@@ -264,6 +265,8 @@ def translation_pairs(
     check_at_least("n", n, 0)
     if n > 1_000_000:
         raise ValueError(f"n: expected at most a million, got {n}")
+    check_type("rng", rng, np.random.Generator)
+    check_shape("lengths", np.shape(lengths), (2,))
     check_at_least("lengths[0]", lengths[0], 5)
     check_at_least("lengths[1]", lengths[1], lengths[0])
     drawn: dict[tuple[str, ...], Pair] = {}

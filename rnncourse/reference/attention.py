@@ -2,13 +2,14 @@
 
 Shapes follow ``scaled_dot_product_attention`` of PyTorch: queries ``(..., L, E)``, keys
 ``(..., S, E)``, values ``(..., S, V)``. A mask ``(..., L, S)`` is true where a query may look. A
-query that may look nowhere gets zeros, and what no query may look at is never read.
+query that may look nowhere gets zeros, and neither such a query nor what no query may look at is
+ever read, so that even a NaN stays where it is.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncourse.checks import check_shape
+from rnncourse.reference.checks import check_array
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -32,10 +33,15 @@ def dot_product_attention(
         ``(..., L, V)``.
     weights
         ``(..., L, S)``; each row sums to 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is not an array, a shape is wrong, or the mask is not of booleans.
     """
     _check(q, k, v, mask)
-    check_shape("k", k.shape, (*q.shape[:-2], "S", q.shape[-1]))
-    k, v = _readable(k, mask), _readable(v, mask)
+    check_array("k", k, (*q.shape[:-2], "S", q.shape[-1]))
+    q, k, v = _readable(q, mask, -1), _readable(k, mask, -2), _readable(v, mask, -2)
     weights = _softmax(_scale(q, scale) * (q @ k.swapaxes(-1, -2)), mask)
     return weights @ v, weights
 
@@ -49,9 +55,13 @@ def dot_product_attention_backward(
     mask: Mask | None = None,
     scale: float | None = None,
 ) -> tuple[Array, Array, Array]:
-    """Return ``dq, dk, dv``, given the gradient by out ``(..., L, V)`` and the weights."""
-    k, v = _readable(k, mask), _readable(v, mask)
-    ds, dv = _scores_backward(dout, weights, v)
+    """Return ``dq, dk, dv``, given the gradient by out ``(..., L, V)`` and the weights.
+
+    Raises as :func:`dot_product_attention`.
+    """
+    _check(q, k, v, mask)
+    q, k, v = _readable(q, mask, -1), _readable(k, mask, -2), _readable(v, mask, -2)
+    ds, dv = _scores_backward(dout, weights, v, mask)
     ds = ds * _scale(q, scale)
     return ds @ k, ds.swapaxes(-1, -2) @ q, dv
 
@@ -76,12 +86,17 @@ def additive_attention(
         ``(..., L, S)``; each row sums to 1.
     u
         ``tanh(W_q q + W_k k)``, ``(..., L, S, A)``, which the backward pass needs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is not an array, a shape is wrong, or the mask is not of booleans.
     """
     _check(q, k, v, mask)
-    check_shape("w", w.shape, ("A",))
-    check_shape("W_q", W_q.shape, (len(w), q.shape[-1]))
-    check_shape("W_k", W_k.shape, (len(w), k.shape[-1]))
-    k, v = _readable(k, mask), _readable(v, mask)
+    check_array("w", w, ("A",))
+    check_array("W_q", W_q, (len(w), q.shape[-1]))
+    check_array("W_k", W_k, (len(w), k.shape[-1]))
+    q, k, v = _readable(q, mask, -1), _readable(k, mask, -2), _readable(v, mask, -2)
     u = np.tanh((q @ W_q.T)[..., :, None, :] + (k @ W_k.T)[..., None, :, :])
     weights = _softmax(u @ w, mask)
     return weights @ v, weights, u
@@ -99,9 +114,13 @@ def additive_attention_backward(
     w: Array,
     mask: Mask | None = None,
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Return ``dq, dk, dv, dW_q, dW_k, dw``, given the gradient by out ``(..., L, V)``."""
-    k, v = _readable(k, mask), _readable(v, mask)
-    ds, dv = _scores_backward(dout, weights, v)
+    """Return ``dq, dk, dv, dW_q, dW_k, dw``, given the gradient by out ``(..., L, V)``.
+
+    Raises as :func:`additive_attention`.
+    """
+    _check(q, k, v, mask)
+    q, k, v = _readable(q, mask, -1), _readable(k, mask, -2), _readable(v, mask, -2)
+    ds, dv = _scores_backward(dout, weights, v, mask)
     A = len(w)
     dw = ds.reshape(-1) @ u.reshape(-1, A)
     da = ds[..., None] * w * (1 - u * u)  # (..., L, S, A)
@@ -120,9 +139,13 @@ def _softmax(scores: Array, mask: Mask | None) -> Array:
     return p / np.where(total > 0, total, 1)
 
 
-def _scores_backward(dout: Array, weights: Array, v: Array) -> tuple[Array, Array]:
+def _scores_backward(
+    dout: Array, weights: Array, v: Array, mask: Mask | None
+) -> tuple[Array, Array]:
     """Return the gradients by the scores ``(..., L, S)`` and by the values."""
-    check_shape("dout", dout.shape, (*weights.shape[:-1], v.shape[-1]))
+    check_array("weights", weights, (*v.shape[:-2], "L", v.shape[-2]))
+    check_array("dout", dout, (*weights.shape[:-1], v.shape[-1]))
+    dout = _readable(dout, mask, -1)
     dp = dout @ v.swapaxes(-1, -2)
     ds = weights * (dp - (dp * weights).sum(-1, keepdims=True))
     return ds, weights.swapaxes(-1, -2) @ dout
@@ -132,16 +155,21 @@ def _scale(q: Array, scale: float | None) -> float:
     return float(q.shape[-1] ** -0.5) if scale is None else scale
 
 
-def _readable(a: Array, mask: Mask | None) -> Array:
-    """Return keys or values with zeros where no query may look: a NaN there times 0 is a NaN."""
-    return (
-        a if mask is None else np.where(np.any(mask, axis=-2, keepdims=True).swapaxes(-1, -2), a, 0)
-    )
+def _readable(a: Array, mask: Mask | None, axis: int) -> Array:
+    """Return what is of queries (axis -1) or of keys (-2), with zeros where the mask hides all.
+
+    A NaN there times 0 would be a NaN.
+    """
+    if mask is None or (seen := mask.any(axis)).all():
+        return a
+    return np.where(np.expand_dims(seen, -1), a, 0)
 
 
 def _check(q: Array, k: Array, v: Array, mask: Mask | None) -> None:
-    check_shape("q", q.shape[-2:], ("L", "E"))
-    check_shape("k", k.shape, (*q.shape[:-2], "S", "E"))
-    check_shape("v", v.shape, (*k.shape[:-1], "V"))
+    check_array("q", q, (..., "L", "E"))
+    check_array("k", k, (*q.shape[:-2], "S", "E"))
+    check_array("v", v, (*k.shape[:-1], "V"))
     if mask is not None:
-        check_shape("mask", mask.shape, (*q.shape[:-1], k.shape[-2]))
+        check_array("mask", mask, (*q.shape[:-1], k.shape[-2]))
+        if mask.dtype != bool:
+            raise TypeError(f"mask: expected dtype bool, got {mask.dtype}")

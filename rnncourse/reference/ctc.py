@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncourse.checks import check_at_least, check_lengths, check_shape
-from rnncourse.reference.embedding import check_tokens
+from rnncourse.reference.checks import check_floats, check_tokens
 
 Array = NDArray[np.floating]
 Integers = NDArray[np.integer]
@@ -46,13 +46,16 @@ def ctc_loss(
     Raises
     ------
     ValueError
-        If a shape is wrong, a length or a label is out of range, or a target does not fit into
-        its steps.
+        If a shape is wrong, a length, a label or the blank is out of range, or a target does not
+        fit into its steps.
     TypeError
-        If labels or lengths are not whole numbers.
+        If the logits are not an array of floating-point numbers, or labels, lengths or the blank
+        are not whole numbers.
     """
+    check_floats("logits", logits)
     check_shape("logits", logits.shape, ("T", "B", "C"))
     T, B, C = logits.shape
+    check_tokens("blank", np.asarray(blank), C)
     targets, n, m = (np.asarray(a) for a in (targets, input_lengths, target_lengths))
     check_shape("input_lengths", n.shape, (B,))
     check_shape("target_lengths", m.shape, (B,))

@@ -3,28 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncourse.checks import check_shape
+from rnncourse.reference.checks import check_array, check_tokens
 
 Array = NDArray[np.floating]
 Tokens = NDArray[np.integer]
-
-
-def check_tokens(name: str, tokens: Tokens, size: int) -> None:
-    """Check that all tokens are whole numbers from 0 to ``size - 1``.
-
-    Raises
-    ------
-    TypeError
-        If they are not whole numbers.
-    ValueError
-        If one is not in the vocabulary.
-    """
-    if not np.issubdtype(tokens.dtype, np.integer):
-        raise TypeError(f"{name}: expected whole numbers, got {tokens.dtype}")
-    if tokens.size and not 0 <= tokens.min() <= tokens.max() < size:
-        raise ValueError(
-            f"{name}: expected numbers from 0 to {size - 1}, got {tokens.min()} to {tokens.max()}"
-        )
 
 
 def embedding(tokens: Tokens, W: Array) -> Array:
@@ -33,11 +15,12 @@ def embedding(tokens: Tokens, W: Array) -> Array:
     Raises
     ------
     TypeError
-        If the tokens are not whole numbers.
+        If ``W`` is not an array, or the tokens are not whole numbers.
     ValueError
-        If one is not from 0 to V - 1.
+        If a shape is wrong, or a token is not from 0 to V - 1.
     """
-    check_shape("W", W.shape, ("V", "E"))
+    tokens = np.asarray(tokens)
+    check_array("W", W, ("V", "E"))
     check_tokens("tokens", tokens, len(W))
     return W[tokens]
 
@@ -48,10 +31,19 @@ def embedding_backward(
     """Return ``dW``, given the gradient ``dy`` ``(..., E)`` by what :func:`embedding` gave.
 
     A token that occurs twice gets both its gradients; the row ``padding_idx`` gets none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`embedding`, also for ``dy`` and ``padding_idx``.
     """
-    check_shape("dy", dy.shape, (*tokens.shape, W.shape[1]))
+    tokens = np.asarray(tokens)
+    check_array("W", W, ("V", "E"))
+    check_array("dy", dy, (*tokens.shape, W.shape[1]))
+    check_tokens("tokens", tokens, len(W))
     dW = np.zeros_like(W)
     np.add.at(dW, tokens, dy)  # unlike dW[tokens] += dy, this adds for each occurrence
     if padding_idx is not None:
+        check_tokens("padding_idx", np.asarray(padding_idx), len(W))
         dW[padding_idx] = 0
     return dW

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from rnncourse.checks import check_shape, check_type
+
 Array = NDArray[np.floating]
 
 
@@ -44,9 +46,9 @@ def relative_error(a: Array, b: Array) -> float:
 def numerical_gradient(f: Callable[[], float], a: Array, eps: float = 1e-5) -> Array:
     """Measure the gradient of ``f`` by the entries of ``a`` with central differences.
 
-    Each entry is nudged up and down by ``eps`` in place and then restored, so ``f`` must read
-    ``a`` itself. The error is of order ``eps**2``, which is why this beats a one-sided
-    difference.
+    Each entry is nudged up and down by ``eps`` in place and then restored, even if ``f`` raises, so
+    ``f`` must read ``a`` itself. The error is of order ``eps**2``, which is why this beats a
+    one-sided difference.
 
     Parameters
     ----------
@@ -65,18 +67,25 @@ def numerical_gradient(f: Callable[[], float], a: Array, eps: float = 1e-5) -> A
     Raises
     ------
     TypeError
-        If ``a`` is not float64.
+        If ``a`` is not an array of float64.
+    ValueError
+        If ``eps`` is not positive.
     """
+    check_type("a", a, np.ndarray)
+    if not eps > 0:
+        raise ValueError(f"eps: expected a number above 0, got {eps}")
     if a.dtype != np.float64:
         raise TypeError(f"a: expected dtype float64, got {a.dtype}")
     gradient = np.empty_like(a)
     for i in np.ndindex(a.shape):
         kept = a[i]
-        a[i] = kept + eps
-        above = f()
-        a[i] = kept - eps
-        below = f()
-        a[i] = kept
+        try:
+            a[i] = kept + eps
+            above = f()
+            a[i] = kept - eps
+            below = f()
+        finally:
+            a[i] = kept
         gradient[i] = (above - below) / (2 * eps)
     return gradient
 
@@ -94,7 +103,8 @@ def check_gradients(
     f
         Takes nothing, returns the loss; reads the arrays in ``values``.
     values, grads
-        Arrays and the gradients to be checked, by the same names.
+        Arrays and the gradients to be checked, by the same names. A gradient whose array is not
+        given is not checked.
     eps
         Size of the nudge.
 
@@ -103,12 +113,25 @@ def check_gradients(
     errors
         One :func:`relative_error` a name. Below 1e-7 is right; above 1e-4 is a bug.
 
+    Raises
+    ------
+    KeyError
+        If a gradient is missing.
+    ValueError
+        If a gradient's shape is not its array's, or ``eps`` is not positive.
+    TypeError
+        If one of ``values`` is not an array of float64.
+
     Examples
     --------
     >>> w = np.array([3.0])
     >>> check_gradients(lambda: float(w[0] ** 2), {"w": w}, {"w": 2 * w})["w"] < 1e-9
     True
     """
+    for name, a in values.items():
+        if name not in grads:
+            raise KeyError(f"grads: expected the names {sorted(values)}, got {sorted(grads)}")
+        check_shape(f"grads[{name!r}]", np.shape(grads[name]), np.shape(a))
     return {
         name: relative_error(grads[name], numerical_gradient(f, a, eps))
         for name, a in values.items()

@@ -4,21 +4,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncourse.checks import check_shape
+from rnncourse.reference.checks import check_array, check_floats, check_tokens
 
 Array = NDArray[np.floating]
 
 
 def linear(h: Array, W: Array, b: Array) -> Array:
-    """Return ``h @ W.T + b`` with ``h`` ``(..., H)``, ``W`` ``(O, H)``, ``b`` ``(O,)``."""
-    check_shape("W", W.shape, ("O", h.shape[-1]))
-    check_shape("b", b.shape, (W.shape[0],))
+    """Return ``h @ W.T + b`` with ``h`` ``(..., H)``, ``W`` ``(O, H)``, ``b`` ``(O,)``.
+
+    Raises TypeError or ValueError if one is not an array or its shape is wrong.
+    """
+    check_array("h", h, (..., "H"))
+    check_array("W", W, ("O", h.shape[-1]))
+    check_array("b", b, (len(W),))
     return np.asarray(h @ W.T + b)
 
 
 def linear_backward(dy: Array, h: Array, W: Array) -> tuple[Array, Array, Array]:
-    """Return ``dh, dW, db``, given the gradient ``dy`` ``(..., O)`` by what :func:`linear` gave."""
-    check_shape("dy", dy.shape, (*h.shape[:-1], W.shape[0]))
-    flat = dy.reshape(-1, W.shape[0])
+    """Return ``dh, dW, db``, given the gradient ``dy`` ``(..., O)`` by what :func:`linear` gave.
+
+    Raises TypeError or ValueError if one is not an array or its shape is wrong.
+    """
+    check_array("h", h, (..., "H"))
+    check_array("W", W, ("O", h.shape[-1]))
+    check_array("dy", dy, (*h.shape[:-1], len(W)))
+    flat = dy.reshape(-1, len(W))
     return dy @ W, flat.T @ h.reshape(-1, W.shape[1]), flat.sum(0)
 
 
@@ -47,17 +57,20 @@ def softmax_cross_entropy(
     ------
     ValueError
         If a shape is wrong, a target is not a class, or no place counts.
+    TypeError
+        If the logits are not an array of floating-point numbers, or the targets are not whole
+        numbers.
     """
+    check_floats("logits", logits)
+    check_array("logits", logits, (..., "O"))
+    targets = np.asarray(targets)
     check_shape("targets", targets.shape, logits.shape[:-1])
     keep = np.ones(targets.shape, bool) if mask is None else np.asarray(mask, bool)
     check_shape("mask", keep.shape, targets.shape)
     if not keep.any():
         raise ValueError("mask: expected at least one true place, got none")
     z, y = logits[keep], targets[keep]  # (N, O), (N,)
-    if y.min() < 0 or y.max() >= z.shape[1]:
-        raise ValueError(
-            f"targets: expected classes 0 to {z.shape[1] - 1}, got {y.min()} to {y.max()}"
-        )
+    check_tokens("targets", y, z.shape[1])
     z = z - z.max(1, keepdims=True)  # the largest exponent becomes 0: nothing overflows
     log_p = z - np.log(np.exp(z).sum(1, keepdims=True))
     rows = np.arange(len(y))

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncourse.checks import check_shape
+from rnncourse.reference.checks import check_array
 
 Array = NDArray[np.floating]
 
@@ -26,9 +26,15 @@ def layer_norm(x: Array, gain: Array, bias: Array, eps: float = 1e-5) -> tuple[A
         ``gain * x_hat + bias``, ``(..., F)``.
     x_hat, inverse_std
         What :func:`layer_norm_backward` needs: ``(..., F)`` and ``(..., 1)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is not an array or its shape is wrong.
     """
-    check_shape("gain", gain.shape, x.shape[-1:])
-    check_shape("bias", bias.shape, x.shape[-1:])
+    check_array("x", x, (..., "F"))
+    check_array("gain", gain, x.shape[-1:])
+    check_array("bias", bias, x.shape[-1:])
     centered = x - x.mean(-1, keepdims=True)
     inverse_std = 1 / np.sqrt((centered * centered).mean(-1, keepdims=True) + eps)
     x_hat = centered * inverse_std
@@ -41,8 +47,12 @@ def layer_norm_backward(
     """Return ``dx, dgain, dbias``, given the gradient ``dy`` ``(..., F)`` by y.
 
     An x that moves along 1 or along x_hat does not change x_hat: these parts are taken out.
+
+    Raises TypeError or ValueError if one is not an array or its shape is wrong.
     """
-    check_shape("dy", dy.shape, x_hat.shape)
+    check_array("x_hat", x_hat, (..., "F"))
+    check_array("gain", gain, x_hat.shape[-1:])
+    check_array("dy", dy, x_hat.shape)
     d = dy * gain  # by x_hat
     d = d - d.mean(-1, keepdims=True) - x_hat * (d * x_hat).mean(-1, keepdims=True)
     others = tuple(range(dy.ndim - 1))

@@ -13,7 +13,8 @@ from typing import Any, Generic, Self, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnncourse.checks import check_at_least, check_dtype, check_lengths, check_shape
+from rnncourse.checks import check_at_least, check_dtype, check_lengths, check_shape, check_type
+from rnncourse.reference.checks import check_floats
 
 Array = NDArray[np.floating]
 Weights = dict[str, Array]
@@ -34,6 +35,23 @@ def turn(a: Array, lengths: NDArray[np.integer] | None) -> Array:
         return a[::-1]
     t = np.arange(len(a))[:, None]  # (T, 1)
     return np.take_along_axis(a, np.where(t < lengths, lengths - 1 - t, t)[:, :, None], 0)
+
+
+def weight(name: str, value: Any) -> NDArray[Any]:
+    """Return an array, or a tensor without its graph, as an array of real numbers.
+
+    Raises
+    ------
+    TypeError
+        If NumPy cannot hold it, as bfloat16 or a tensor of a GPU, or it is complex.
+    """
+    try:
+        a = np.asarray(value.detach() if hasattr(value, "detach") else value)
+    except TypeError as error:
+        raise TypeError(f"{name}: expected numbers that NumPy can hold, got {error}") from error
+    if a.dtype.kind not in "fiu":
+        raise TypeError(f"{name}: expected real numbers, got {a.dtype}")
+    return a
 
 
 class Stack(ABC, Generic[State]):
@@ -75,9 +93,12 @@ class Stack(ABC, Generic[State]):
         check_at_least("input_size", input_size, 1)
         check_at_least("hidden_size", hidden_size, 1)
         check_at_least("num_layers", num_layers, 1)
+        check_type("rng", rng, np.random.Generator)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.directions = ["", "_reverse"] if bidirectional else [""]
         self.dtype = np.dtype(dtype)
+        if self.dtype.kind != "f":
+            raise TypeError(f"dtype: expected floating-point numbers, got {self.dtype}")
         self.params: Weights = {}
         self.grads: Weights = {}
         bound = hidden_size**-0.5
@@ -110,19 +131,21 @@ class Stack(ABC, Generic[State]):
         return {name: p.copy() for name, p in self.params.items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Take over weights by PyTorch's names, in place.
+        """Take over weights by PyTorch's names, in place: all, or none if it raises.
 
         Raises
         ------
         KeyError
             If a name is missing or unknown.
         ValueError
-            If a shape is wrong. Nothing is taken over then.
+            If a shape is wrong.
+        TypeError
+            If a weight is not of real numbers that NumPy can hold.
         """
         if state.keys() != self.params.keys():
             odd = sorted(state.keys() ^ self.params.keys())
             raise KeyError(f"state: expected the names {sorted(self.params)}, differs in {odd}")
-        new = {name: np.asarray(state[name]).astype(self.dtype) for name in self.params}
+        new = {name: weight(name, state[name]).astype(self.dtype) for name in self.params}
         for name, p in new.items():
             check_shape(name, p.shape, self.params[name].shape)
         for name, p in new.items():
@@ -145,16 +168,23 @@ class Stack(ABC, Generic[State]):
         ------
         KeyError
             If a name is missing or unknown.
+        ValueError
+            If a shape is wrong.
+        TypeError
+            If a weight is not of floating-point numbers that NumPy can hold.
         """
         if not {"weight_ih_l0", "weight_hh_l0"} <= state.keys():
             raise KeyError(f"state: expected weight_ih_l0 and weight_hh_l0, got {sorted(state)}")
-        first = np.asarray(state["weight_ih_l0"])
+        W_ih, W_hh = (weight(name, state[name]) for name in ("weight_ih_l0", "weight_hh_l0"))
+        check_floats("weight_ih_l0", W_ih)
+        check_shape("weight_ih_l0", W_ih.shape, ("G * H", "I"))
+        check_shape("weight_hh_l0", W_hh.shape, ("G * H", "H"))
         net = cls(
-            first.shape[1],
-            np.shape(state["weight_hh_l0"])[1],
+            W_ih.shape[1],
+            W_hh.shape[1],
             sum(name.startswith("weight_ih") and "reverse" not in name for name in state),
             bidirectional="weight_ih_l0_reverse" in state,
-            dtype=first.dtype.type,
+            dtype=W_ih.dtype.type,
             rng=np.random.default_rng(0),  # these weights are replaced at once
             **options,
         )

@@ -33,10 +33,15 @@ def test_the_generator_decides_the_split():
     assert (a != c).any()
 
 
-@pytest.mark.parametrize("fraction", [0, 1, -0.5, 1e-9])
+@pytest.mark.parametrize("fraction", [0, 1, -0.5, 1e-9, np.nan, np.inf])
 def test_a_fraction_that_leaves_a_side_empty_is_refused(fraction):
     with pytest.raises(ValueError, match="test_fraction: expected a share"):
         digit_rows(np.random.default_rng(0), fraction)
+
+
+def test_a_seed_is_no_generator():
+    with pytest.raises(TypeError, match=r"rng: expected numpy\.Generator, got int"):
+        digit_rows(0)
 
 
 def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch):

@@ -55,6 +55,19 @@ def test_files_that_are_not_idx_are_refused(tmp_path):
             read_idx(path)
 
 
+def test_gzip_files_that_are_damaged_or_cut_short_are_refused(tmp_path):
+    path = tmp_path / "array.gz"
+    write_idx(path, np.arange(9, dtype="u1"))
+    whole = path.read_bytes()
+    damaged = [whole[:i] + bytes([whole[i] ^ 255]) + whole[i + 1 :] for i in (0, 12, -8)]
+    for data in (*damaged, *(whole[:n] for n in range(1, len(whole)))):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"array\.gz: expected a whole gzip file"):
+            read_idx(path)
+    with pytest.raises(FileNotFoundError):
+        read_idx(tmp_path / "nowhere.gz")
+
+
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_mnist(tmp_path, rng, suffix):
     images = {"train": rng.integers(0, 256, (5, 28, 28), np.uint8)}
@@ -119,6 +132,20 @@ def test_channels_become_their_mean(tmp_path):
     frames = np.array([[16384, 0], [-16384, 16384]], "<i2").tobytes()
     write_wav(tmp_path / "a.wav", frames, channels=2)
     assert read_wav(tmp_path / "a.wav")[0].tolist() == [0.25, 0]
+
+
+def test_sound_that_is_cut_short_is_refused(tmp_path):
+    path = tmp_path / "a.wav"
+    write_wav(path, bytes(40), channels=2)
+    whole = path.read_bytes()
+    for n in range(len(whole)):
+        path.write_bytes(whole[:n])
+        message = "bytes of sound, got" if n >= 44 else "uncompressed"
+        with pytest.raises(ValueError, match=rf"a\.wav: expected .*{message}"):
+            read_wav(path)
+    path.write_bytes(whole[:16] + b"\xff" + whole[17:])  # a chunk longer than the file
+    with pytest.raises(ValueError, match=r"a\.wav: expected uncompressed"):
+        read_wav(path)
 
 
 def test_recordings_are_labeled_by_their_folder(tmp_path):

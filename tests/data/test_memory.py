@@ -141,3 +141,32 @@ def test_parity(rng):
 def test_tasks_refuse_bad_input(task, arguments, message, rng):
     with pytest.raises((TypeError, ValueError), match=message):
         task(**arguments, rng=rng)
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments"),
+    [
+        (delayed_echo, {"T": 3, "B": 1, "delay": 1}),
+        (adding, {"T": 2, "B": 1}),
+        (copying, {"B": 1, "delay": 1}),
+        (recall_first, {"T": 1, "B": 1}),
+        (associative_recall, {"B": 1, "n_pairs": 1}),
+        (parity, {"T": 1, "B": 1}),
+    ],
+)
+def test_a_seed_is_no_generator(task, arguments):
+    with pytest.raises(TypeError, match=r"rng: expected numpy\.Generator, got int"):
+        task(**arguments, rng=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((-20,), "delay: expected at least 1, got -20"),
+        ((1, 0), "n_items: expected at least 1"),
+        ((1, 1, 1), "n_symbols: expected at least 2"),
+    ],
+)
+def test_the_copying_baseline_refuses_what_copying_does(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        copying_baseline(*arguments)

@@ -65,6 +65,7 @@ def test_baselines():
     [
         (lambda r: moving_digits(TRAIN, 0, 1, r), ValueError, "T: expected at least 1"),
         (lambda r: moving_digits(TRAIN, 1, 1.5, r), TypeError, "B: expected a whole number"),
+        (lambda r: moving_digits(TRAIN, 1, 1, 0), TypeError, "rng: expected numpy.Generator"),
         (lambda r: moving_digits(TRAIN, 1, 1, r, 9), ValueError, "size: expected at least 10"),
         (lambda r: moving_digits(TRAIN, 1, 1, r, 16, 0), ValueError, "n_digits: expected at"),
         (

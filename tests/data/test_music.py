@@ -159,7 +159,18 @@ def test_the_sound_has_the_pitch():
     ("call", "error", "message"),
     [
         (lambda: compose(np.random.default_rng(0), 0), ValueError, "phrases: expected at least 1"),
-        (lambda: from_tokens([45]), ValueError, "tokens: expected numbers from 0 to 44"),
+        (lambda: compose(0), TypeError, "rng: expected numpy.Generator, got int"),
+        *(
+            (
+                lambda d=d, e=e: to_tokens(Melody(np.array([0, d]), np.array([2, e]), 60)),
+                ValueError,
+                r"melody: expected degrees from 0 to 14 and lengths of \(1, 2, 4\) eighths",
+            )
+            for d, e in ((0, 8), (0, 3), (0, 0), (15, 1), (-1, 1), (0.5, 1), (0, 1.5))
+        ),
+        (lambda: from_tokens([45]), ValueError, "tokens: expected whole numbers from 0 to 44"),
+        (lambda: from_tokens([-1]), ValueError, "tokens: expected whole numbers from 0 to 44"),
+        (lambda: from_tokens([0.9]), ValueError, "tokens: expected whole numbers from 0 to 44"),
         (lambda: from_tokens([[1]]), ValueError, "tokens: expected"),
         (
             lambda: log2_probability(Melody(np.zeros(3, int), np.array([2, 2, 2]), 60)),

@@ -124,6 +124,16 @@ def test_bad_input_is_refused(rng):
         sentences(1, rng, kinds=[])
     with pytest.raises(ValueError, match=r"fillers\[1\]: expected at least 3, got 2"):
         sentences(1, rng, fillers=(3, 2))
+    with pytest.raises(ValueError, match=r"fillers: expected shape \(2,\), got \(1,\)"):
+        sentences(1, rng, fillers=(1,))
+    for draw in (
+        lambda: sentences(1, 0),
+        lambda: story(0, 1),
+        lambda: color_sentence(0),
+        lambda: compound_sentence(0),
+    ):
+        with pytest.raises(TypeError, match=r"rng: expected numpy\.Generator, got int"):
+            draw()
     with pytest.raises(TypeError, match="n_fillers: expected a whole number"):
         story(rng, 1.5)
     with pytest.raises(ValueError, match="question: expected 'color'"):

@@ -115,7 +115,9 @@ def test_spans_follow_each_other():
     assert spans[1].period == 4
 
 
-@pytest.mark.parametrize("fractions", [(1.0,), (0.0,), (0.7, 0.4), (0.5, -0.2), (0.01,)])
+@pytest.mark.parametrize(
+    "fractions", [(1.0,), (0.0,), (0.7, 0.4), (0.5, -0.2), (0.01,), (np.nan,), (0.5, np.inf)]
+)
 def test_a_span_without_steps_is_refused(fractions):
     with pytest.raises(ValueError, match="fractions: expected positive shares"):
         split_series(line(10), *fractions)

@@ -110,6 +110,8 @@ def test_other_texts_are_not_true():
     ("call", "error", "message"),
     [
         (lambda r: draw_scenes(-1, r), ValueError, "n: expected at least 0"),
+        (lambda r: draw_scenes(1, 0), TypeError, "rng: expected numpy.Generator, got int"),
+        (lambda r: caption_batch(1, 0), TypeError, "rng: expected numpy.Generator, got int"),
         (lambda r: caption_batch(0, r), ValueError, "B: expected at least 1"),
         (lambda r: caption_batch(1, r, "second"), ValueError, "which: expected 'first' or"),
     ],

@@ -167,6 +167,10 @@ def test_bad_input_is_refused(rng):
         translation_pairs(1, rng, lengths=(4, 9))
     with pytest.raises(ValueError, match=r"lengths\[1\]: expected at least 6, got 5"):
         translation_pairs(1, rng, lengths=(6, 5))
+    with pytest.raises(ValueError, match=r"lengths: expected shape \(2,\), got \(1,\)"):
+        translation_pairs(2, rng, lengths=(5,))
+    with pytest.raises(TypeError, match=r"rng: expected numpy\.Generator, got int"):
+        translation_pairs(1, 0)
     english, spanish = vocabularies()
     with pytest.raises(ValueError, match="pairs: expected at least one"):
         pad_pairs([], english, spanish)

@@ -72,6 +72,22 @@ def test_what_no_query_may_see_is_invisible(kind, rng):
     assert (found[2]["v"][1, 3:] == 0).all()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_query_that_may_look_nowhere_is_invisible(kind, bad, rng):
+    values, w = make(kind, rng, 2, 3, 5), rng.normal(size=(2, 3, 4))
+    mask = np.ones((2, 3, 5), bool)
+    mask[0, 1] = False
+    expected = run(kind, values, mask, w)
+    values["q"][0, 1] = w[0, 1] = bad
+    found = run(kind, values, mask, w)
+    np.testing.assert_array_equal(found[0], expected[0])
+    for name, g in expected[2].items():
+        np.testing.assert_array_equal(found[2][name], g)
+    assert (found[2]["q"][0, 1] == 0).all()
+
+
 def test_large_scores_do_not_overflow():
     q, v = np.full((1, 1, 1), 1e4), np.array([[[1.0], [2.0]]])
     out, _ = dot_product_attention(q, np.array([[[1.0], [-1.0]]]), v)
@@ -93,3 +109,30 @@ def test_bad_input(rng):
     out, weights = dot_product_attention(q, k, v)
     with pytest.raises(ValueError, match=r"dout: expected shape \(2, 3, 4\), got \(2, 3, 3\)"):
         dot_product_attention_backward(out[..., :3], weights, q, k, v)
+    with pytest.raises(ValueError, match=r"weights: expected shape \(2, L, 5\), got \(2, 3, 4\)"):
+        dot_product_attention_backward(out, weights[..., :4], q, k, v)
+    with pytest.raises(TypeError, match=r"dout: expected numpy\.ndarray, got list"):
+        dot_product_attention_backward(out.tolist(), weights, q, k, v)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["q", "k", "v", "mask", "W_q", "W_k", "w"])
+def test_lists_are_refused(kind, name, rng):
+    values = make(kind, rng, 2, 3, 5) | {"mask": np.ones((2, 3, 5), bool)}
+    if name not in values:
+        return
+    values[name] = values[name].tolist()
+    with pytest.raises(TypeError, match=f"{name}: expected numpy.ndarray, got list"):
+        run(kind, values, values.pop("mask"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mask_that_is_added_to_the_scores_is_refused(kind, rng):
+    values, dout = make(kind, rng, 2, 3, 5), np.ones((2, 3, 4))
+    mask = np.zeros((2, 3, 5))  # in PyTorch a float mask of zeros hides nothing
+    with pytest.raises(TypeError, match="mask: expected dtype bool, got float64"):
+        run(kind, values, mask)
+    kept = [np.zeros((2, 3, 5)), np.zeros((2, 3, 5, 5))][: 1 + (kind == "additive")]
+    back = {"dot": dot_product_attention_backward, "additive": additive_attention_backward}[kind]
+    with pytest.raises(TypeError, match="mask: expected dtype bool, got float64"):
+        back(dout, *kept, **values, mask=mask)

@@ -80,6 +80,8 @@ def test_long_and_improbable_sequences_stay_finite():
     ("change", "error", "message"),
     [
         ({"logits": np.zeros((6, 4))}, ValueError, "logits: expected 3 axes"),
+        ({"logits": np.zeros((6, 4, 4), int)}, TypeError, "logits: expected floating.*got int64"),
+        ({"logits": [[[0.0]]]}, TypeError, "logits: expected numpy.ndarray, got list"),
         (
             {"input_lengths": np.array([4, 4, 3, 2])},
             ValueError,
@@ -102,6 +104,10 @@ def test_long_and_improbable_sequences_stay_finite():
         ({"targets": TARGETS * 2}, ValueError, r"targets\[0\]: expected numbers from 0 to 3"),
         ({"targets": TARGETS * 1.0}, TypeError, r"targets\[0\]: expected whole numbers"),
         ({"blank": 3}, ValueError, r"targets\[1\]: expected no blank \(3\), got \[3\]"),
+        ({"blank": -1}, ValueError, "blank: expected numbers from 0 to 3, got -1"),
+        ({"blank": 4}, ValueError, "blank: expected numbers from 0 to 3, got 4"),
+        ({"blank": None}, TypeError, "blank: expected whole numbers, got object"),
+        ({"blank": 1.0}, TypeError, "blank: expected whole numbers, got float64"),
     ],
 )
 def test_bad_input(change, error, message):

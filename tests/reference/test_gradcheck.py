@@ -27,6 +27,44 @@ def test_relative_error():
         relative_error(np.ones(3), np.ones(2))
 
 
-def test_float32_is_refused():
-    with pytest.raises(TypeError, match="a: expected dtype float64, got float32"):
-        numerical_gradient(lambda: 0.0, np.ones(2, np.float32))
+def test_the_array_is_restored_when_the_function_raises():
+    a = np.array([1.0, 2.0])
+    with pytest.raises(ZeroDivisionError):
+        numerical_gradient(lambda: 1 / 0, a)
+    np.testing.assert_array_equal(a, [1, 2])
+
+
+def test_a_gradient_whose_array_is_not_given_is_not_checked():
+    w = np.array([3.0])
+    errors = check_gradients(lambda: float(w[0] ** 2), {"w": w}, {"w": 2 * w, "v": w})
+    assert errors.keys() == {"w"}
+
+
+ONES = np.ones(2)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: numerical_gradient(float, ONES.astype(np.float32)),
+            TypeError,
+            "a: expected dtype float64, got float32",
+        ),
+        (lambda: numerical_gradient(float, [1.0]), TypeError, "a: expected numpy.ndarray, got lis"),
+        (lambda: numerical_gradient(float, ONES, 0), ValueError, "eps: expected a number above 0"),
+        (
+            lambda: check_gradients(float, {"w": ONES}, {"v": ONES}),
+            KeyError,
+            r"grads: expected the names \['w'\], got \['v'\]",
+        ),
+        (
+            lambda: check_gradients(float, {"w": ONES}, {"w": np.ones((1, 2))}),
+            ValueError,
+            r"grads\['w'\]: expected 1 axes \(2,\), got 2 axes \(1, 2\)",
+        ),
+    ],
+)
+def test_bad_input(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

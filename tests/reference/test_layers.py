@@ -38,15 +38,58 @@ def test_the_loss_does_not_overflow_and_ignores_masked_places():
     np.testing.assert_array_equal(d[2], 0)
 
 
-def test_bad_input():
-    z = np.zeros((4, 3))
-    with pytest.raises(ValueError, match="targets: expected classes 0 to 2, got 0 to 3"):
-        softmax_cross_entropy(z, np.array([0, 1, 2, 3]))
-    with pytest.raises(ValueError, match="mask: expected at least one true place"):
-        softmax_cross_entropy(z, np.zeros(4, int), np.zeros(4, bool))
-    with pytest.raises(ValueError, match=r"targets: expected shape \(4,\), got \(3,\)"):
-        softmax_cross_entropy(z, np.zeros(3, int))
-    with pytest.raises(ValueError, match=r"W: expected shape \(O, 3\), got \(2, 5\)"):
-        linear(z, np.zeros((2, 5)), np.zeros(2))
-    with pytest.raises(ValueError, match=r"dy: expected shape \(4, 2\), got \(4, 3\)"):
-        linear_backward(z, z, np.zeros((2, 3)))
+def test_targets_may_be_a_list():
+    logits = np.array([[1.0, 2.0], [0.0, 5.0]])
+    loss, d = softmax_cross_entropy(logits, np.array([0, 1]))
+    loss_of_list, d_of_list = softmax_cross_entropy(logits, [0, 1])
+    assert loss_of_list == loss
+    np.testing.assert_array_equal(d_of_list, d)
+
+
+Z, Y = np.zeros((4, 3)), np.zeros(4, int)
+W = np.zeros((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: softmax_cross_entropy(Z, np.arange(4)),
+            ValueError,
+            "targets: expected numbers from 0 to 2, got 0 to 3",
+        ),
+        (
+            lambda: softmax_cross_entropy(Z, Y, Y > 0),
+            ValueError,
+            "mask: expected at least one true place",
+        ),
+        (lambda: softmax_cross_entropy(Z, Y[:3]), ValueError, r"targets: expected shape \(4,\)"),
+        (lambda: softmax_cross_entropy(Z, Y * 1.0), TypeError, "targets: expected whole numbers"),
+        (lambda: softmax_cross_entropy(Z, Y > 0), TypeError, "targets: .*whole numbers, got bool"),
+        (
+            lambda: softmax_cross_entropy(np.array([[1, 2, 3]]), np.array([1])),
+            TypeError,
+            "logits: expected floating-point numbers, got int64",
+        ),
+        (lambda: softmax_cross_entropy(Z.tolist(), Y), TypeError, "logits: .*ndarray, got list"),
+        (lambda: softmax_cross_entropy(np.array(1.0), 0), ValueError, r"logits: expected 1 axes"),
+        (lambda: linear(Z, np.zeros((2, 5)), Y), ValueError, r"W: expected shape \(O, 3\), got"),
+        (lambda: linear(Z.tolist(), W, W[:, 0]), TypeError, "h: expected numpy.ndarray, got list"),
+        (
+            lambda: linear(np.array(1.0), W, W[:, 0]),
+            ValueError,
+            r"h: expected 1 axes \(H,\), got 0",
+        ),
+        (lambda: linear(Z, W, [0.0, 0.0]), TypeError, "b: expected numpy.ndarray, got list"),
+        (
+            lambda: linear_backward(Z, Z, W),
+            ValueError,
+            r"dy: expected shape \(4, 2\), got \(4, 3\)",
+        ),
+        (lambda: linear_backward(Z, Z, W[0]), ValueError, "W: expected 2 axes"),
+        (lambda: linear_backward([0.0], Z, W), TypeError, "dy: expected numpy.ndarray, got list"),
+    ],
+)
+def test_bad_input(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

@@ -31,3 +31,11 @@ def test_bad_input():
         layer_norm(x, np.zeros(3), np.zeros(4))
     with pytest.raises(ValueError, match=r"dy: expected shape \(4, 3\), got \(3, 4\)"):
         layer_norm_backward(x.T, x, x[:, :1], np.zeros(3))
+    with pytest.raises(ValueError, match=r"gain: expected 1 axes \(3,\), got 0 axes"):
+        layer_norm_backward(x, x, x[:, :1], np.array(1.0))
+    with pytest.raises(ValueError, match=r"x: expected 1 axes \(F,\), got 0 axes"):
+        layer_norm(np.array(1.0), np.zeros(3), np.zeros(3))
+    with pytest.raises(TypeError, match=r"x: expected numpy\.ndarray, got list"):
+        layer_norm([1.0], np.zeros(1), np.zeros(1))
+    with pytest.raises(TypeError, match=r"dy: expected numpy\.ndarray, got list"):
+        layer_norm_backward(x.tolist(), x, x[:, :1], np.zeros(3))

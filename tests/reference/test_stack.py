@@ -175,6 +175,24 @@ def test_state_dict_is_a_copy_and_refuses_what_does_not_fit():
     assert (net.params["bias_ih_l0"] == 7).all(), "a refused state must change nothing"
 
 
+STATE = RNN(2, 3, rng=np.random.default_rng(0)).state_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"weight_ih_l0": np.zeros(3)}, ValueError, "weight_ih_l0: expected 2 axes .* got 1 axes"),
+        ({"weight_hh_l0": np.zeros(3)}, ValueError, "weight_hh_l0: expected 2 axes .* got 1 axes"),
+        ({"weight_ih_l0": np.ones((3, 2), int)}, TypeError, "weight_ih_l0: expected floating-poi"),
+        ({"weight_ih_l0": np.ones((3, 2), complex)}, TypeError, "weight_ih_l0: expected real numb"),
+        ({"bias_hh_l0": np.ones(3, complex)}, TypeError, "bias_hh_l0: expected real numbers, got"),
+    ],
+)
+def test_a_bad_weight_is_named(change, error, message):
+    with pytest.raises(error, match=message):
+        RNN.from_state_dict(STATE | change)
+
+
 X = np.zeros((5, 2, 3))
 
 
@@ -245,3 +263,18 @@ def test_bad_state_of_an_lstm(state, error, message):
 def test_bad_constructor_arguments(args, message):
     with pytest.raises(ValueError, match=message):
         RNN(*args, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("cls", [RNN, LSTM, GRU])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": int}, "dtype: expected floating-point numbers, got int64"),
+        ({"dtype": complex}, "dtype: expected floating-point numbers, got complex128"),
+        ({"rng": 0}, "rng: expected numpy.Generator, got int"),
+        ({"rng": None}, "rng: expected numpy.Generator, got NoneType"),
+    ],
+)
+def test_bad_dtype_or_generator(cls, options, message):
+    with pytest.raises(TypeError, match=message):
+        cls(3, 4, **({"rng": np.random.default_rng(0)} | options))

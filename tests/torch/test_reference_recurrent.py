@@ -94,3 +94,11 @@ def test_weights_go_to_torch_and_come_back(model):
     assert back.dtype == np.float64
     for name, value in ref.params.items():
         np.testing.assert_array_equal(back.params[name], value)
+
+
+def test_weights_may_need_a_gradient_but_must_be_numbers_that_numpy_has():
+    theirs = nn.GRU(3, 4)
+    back = reference.GRU.from_state_dict(dict(theirs.named_parameters()))
+    np.testing.assert_array_equal(back.params["bias_hh_l0"], theirs.bias_hh_l0.detach())
+    with pytest.raises(TypeError, match=r"weight_ih_l0: expected numbers that NumPy .*BFloat16"):
+        reference.GRU.from_state_dict(theirs.bfloat16().state_dict())
