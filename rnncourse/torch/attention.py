@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rnncourse.checks import check_at_least, check_dtype, check_lengths, check_shape
+from rnncourse.checks import check_at_least, check_dtype, check_lengths, check_shape, check_type
+from rnncourse.torch.layers import check_input, fits
 
 
 def dot_product_attention(
@@ -81,11 +82,14 @@ def additive_attention(
         If a shape or a dtype is wrong, or the mask does not broadcast.
     """
     _check(q, k, v, mask)
+    for name, value in (("W_q", W_q), ("W_k", W_k), ("w", w)):
+        check_type(name, value, Tensor)
     check_shape("w", w.shape, ("A",))
     check_shape("W_q", W_q.shape, (len(w), q.shape[-1]))
     check_shape("W_k", W_k.shape, (len(w), k.shape[-1]))
     for name, value in (("q", q), ("W_k", W_k), ("w", w)):
-        check_dtype(name, value.dtype, W_q.dtype)
+        if not fits(value, W_q):
+            check_dtype(name, value.dtype, W_q.dtype)
     q, k, v = _readable(q, k, v, mask)
     a_q = F.linear(q, W_q)[..., :, None, :]  # (..., L, 1, A)
     a_k = F.linear(k, W_k)[..., None, :, :]  # (..., 1, S, A)
@@ -223,8 +227,7 @@ class MultiHeadAttention(nn.Module):
         inputs = {"query": query, "key": key, "value": value}
         axes = ("B", "T", self.embed_dim) if self.batch_first else ("T", "B", self.embed_dim)
         for name, x in inputs.items():
-            check_shape(name, x.shape, axes)
-            check_dtype(name, x.dtype, self.in_proj_weight.dtype)
+            check_input(name, x, axes, self.in_proj_weight)
         if not self.batch_first:
             inputs = {name: x.transpose(0, 1) for name, x in inputs.items()}
         query, key, value = inputs.values()  # (B, L, E), (B, S, E), (B, S, E)
@@ -290,17 +293,28 @@ def causal_mask(L: int, S: int, device: torch.device | str | None = None) -> Ten
 def length_mask(lengths: Tensor, S: int) -> Tensor:
     """Let every query look at the true steps of each padded sequence: ``(B, 1, S)``.
 
+    Where queries are padded as well, as in self-attention, a padded step still looks, and what
+    stands there reaches the gradients. With ``mask & mask.mT`` it neither looks nor is looked at,
+    and is never read: needed where padding may be NaN.
+
     Raises
     ------
     TypeError, ValueError
-        If a length is not a whole number from 1 to S.
+        If ``lengths`` is no tensor or a length is not a whole number from 1 to S.
 
     Examples
     --------
     >>> length_mask(torch.tensor([3, 1]), 3)[:, 0].int()
     tensor([[1, 1, 1],
             [1, 0, 0]], dtype=torch.int32)
+    >>> x = torch.tensor([1.0, 2.0, torch.nan]).view(3, 1, 1).requires_grad_()
+    >>> mask = length_mask(torch.tensor([2]), 3)
+    >>> out, _ = MultiHeadAttention(1, 1)(x, x, x, mask & mask.mT)
+    >>> out[:2].sum().backward()
+    >>> x.grad.isfinite().all()
+    tensor(True)
     """
+    check_type("lengths", lengths, Tensor)
     check_shape("lengths", lengths.shape, ("B",))
     check_lengths(lengths.tolist(), S, len(lengths))
     return torch.arange(S, device=lengths.device) < lengths[:, None, None]
@@ -326,9 +340,12 @@ def sinusoidal(positions: Tensor, size: int, dtype: torch.dtype = torch.float32)
     Raises
     ------
     TypeError, ValueError
-        If ``positions`` has not one axis, or ``size`` is not an even number of at least 2.
+        If ``positions`` is no tensor of one axis, ``size`` not an even number of at least 2, or
+        ``dtype`` not floating-point.
     """
+    check_type("positions", positions, Tensor)
     check_shape("positions", positions.shape, ("T",))
+    _check_floating("dtype", dtype)
     angles = _angles(positions, size, dtype)
     return torch.stack((angles.sin(), angles.cos()), -1).flatten(1).to(dtype)
 
@@ -352,10 +369,13 @@ def rotary(x: Tensor, positions: Tensor) -> Tensor:
 
     Raises
     ------
-    ValueError
-        If a shape is wrong or E is odd.
+    TypeError, ValueError
+        If an argument is no tensor or x not floating-point; if a shape is wrong or E is odd.
     """
+    check_type("x", x, Tensor)
+    check_type("positions", positions, Tensor)
     check_shape("x", x.shape[-2:], ("T", "E"))
+    _check_floating("x", x.dtype)
     check_shape("positions", positions.shape, (x.shape[-2],))
     angles = _angles(positions, x.shape[-1], x.dtype)  # (T, E / 2)
     sin, cos = angles.sin().to(x.dtype), angles.cos().to(x.dtype)
@@ -391,17 +411,26 @@ def _readable(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Ten
 
 
 def _check(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> None:
+    for name, x in (("q", q), ("k", k), ("v", v)):
+        check_type(name, x, Tensor)
     check_shape("q", q.shape[-2:], ("L", "E"))
+    _check_floating("q", q.dtype)
     check_shape("k", k.shape, (*q.shape[:-2], "S", "E"))
     check_shape("v", v.shape, (*k.shape[:-1], "V"))
     for name, x in (("k", k), ("v", v)):
-        if x.dtype != q.dtype:
+        if not fits(x, q):
             raise TypeError(f"{name}: expected dtype {q.dtype} as q has, got {x.dtype}")
     if mask is not None:
         _check_mask(mask, (*q.shape[:-1], k.shape[-2]))
 
 
+def _check_floating(name: str, dtype: torch.dtype) -> None:
+    if not dtype.is_floating_point:
+        raise TypeError(f"{name}: expected a floating-point dtype, got {dtype}")
+
+
 def _check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
+    check_type("mask", mask, Tensor)
     if mask.dtype != torch.bool:
         raise TypeError(f"mask: expected dtype torch.bool, got {mask.dtype}")
     sizes = zip(mask.shape[::-1], shape[::-1], strict=False)

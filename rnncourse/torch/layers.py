@@ -1,15 +1,64 @@
-"""What RNN, GRU and LSTM share: layouts of input, layers and directions, and which pass runs."""
+"""What RNN, GRU and LSTM share: layouts of input, layers and directions, and which pass runs.
+
+The checks of tensors, and of what autocast and transforms ask for, serve the other layers too.
+"""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from rnncourse.checks import check_choice, check_dtype, check_lengths, check_shape
+from rnncourse.checks import check_choice, check_dtype, check_lengths, check_shape, check_type
 
 KERNELS = ("auto", "hand-derived", "torch")
+
+CASTS = {torch.float32, torch.bfloat16, torch.float16}
+"""Dtypes that autocast turns into one another."""
+
+
+def transformed() -> bool:
+    """Whether ``torch.func`` or forward-mode differentiation needs all operations to see."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def autocasts(weight: Tensor) -> bool:
+    """Whether PyTorch chooses the precision: then the input's may differ from the weights'."""
+    device = weight.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def fits(x: Tensor, weight: Tensor) -> bool:
+    """Whether a tensor has the dtype of the weights, or autocast gives both the same."""
+    return x.dtype == weight.dtype or ({x.dtype, weight.dtype} <= CASTS and autocasts(weight))
+
+
+def check_input(name: str, x: Tensor, shape: tuple[int | str, ...], weight: Tensor) -> None:
+    """Check an input's type, shape and dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no tensor or has another dtype than the weights; if its shape is wrong.
+    """
+    check_type(name, x, Tensor)
+    check_shape(name, x.shape, shape)
+    if not fits(x, weight):
+        check_dtype(name, x.dtype, weight.dtype)
+
+
+def check_true_lengths(lengths: Tensor, steps: int, batch: int) -> None:
+    """Check a tensor of true lengths.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no tensor, or as for :func:`rnncourse.checks.check_lengths`.
+    """
+    check_type("lengths", lengths, Tensor)
+    check_lengths(lengths.tolist(), steps, batch)
 
 
 def fastest(mode: str, data: Tensor, packed: bool, training: bool) -> str:
@@ -36,7 +85,7 @@ def fastest(mode: str, data: Tensor, packed: bool, training: bool) -> str:
     kernel
         ``"hand-derived"`` or ``"torch"``.
     """
-    if not training or torch._C._are_functorch_transforms_active():  # torch.func.grad and others
+    if not training or transformed():
         return "torch"
     device = data.device.type
     has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
@@ -59,6 +108,9 @@ def _to(value: Any, weight: Tensor) -> Any:
 
 class DropIn(nn.RNNBase):
     """Base of :class:`RNN`, :class:`GRU` and :class:`LSTM`: all but the pass itself.
+
+    The hand-derived pass keeps its output for the gradient: to change an output in place before
+    ``backward``, which ``torch.nn`` allows for RNN and GRU on a CPU, copy it first.
 
     Attributes
     ----------
@@ -134,8 +186,7 @@ class DropIn(nn.RNNBase):
             if self.ran != "torch":
                 self.ran = "torch"
             return result
-        if self.kernel == "hand-derived" and self._autocast():
-            weight = next(self.parameters())
+        if self.kernel == "hand-derived" and autocasts(weight := next(self.parameters())):
             with torch.autocast(weight.device.type, enabled=False):
                 return self.forward(_to(input, weight), _to(hx, weight), lengths=lengths)
         self._check(input, hx, lengths)
@@ -183,29 +234,23 @@ class DropIn(nn.RNNBase):
         """How many initial states there are: one a layer and direction."""
         return self.num_layers * (2 if self.bidirectional else 1)
 
-    def _autocast(self) -> bool:
-        """Whether PyTorch chooses the precision: then the input's may differ from the weights'."""
-        device = next(self.parameters()).device.type
-        return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-
     def _check(self, input: Any, hx: Any, lengths: Tensor | None) -> None:
         """Check what the user passes in."""
         check_choice("kernel", self.kernel, KERNELS)
+        weight = next(self.parameters())
         batch: tuple[int, ...]
         if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise ValueError("lengths: expected None with a PackedSequence, got a value")
-            check_shape("input.data", input.data.shape, ("N", self.input_size))
-            self._check_dtype("input.data", input.data.dtype)
+            check_input("input.data", input.data, ("N", self.input_size), weight)
             batch = (int(input.batch_sizes[0]),)
         elif isinstance(input, Tensor):
-            self._check_dtype("input", input.dtype)
             single = input.dim() == 2 and lengths is None
             axes = ("T",) if single else ("B", "T") if self.batch_first else ("T", "B")
-            check_shape("input", input.shape, (*axes, self.input_size))
+            check_input("input", input, (*axes, self.input_size), weight)
             batch = () if single else (input.shape[axes.index("B")],)
             if lengths is not None:
-                check_lengths(lengths.tolist(), input.shape[axes.index("T")], *batch)
+                check_true_lengths(lengths, input.shape[axes.index("T")], *batch)
         else:
             got = type(input).__name__
             raise TypeError(f"input: expected a Tensor or a PackedSequence, got {got}")
@@ -218,14 +263,8 @@ class DropIn(nn.RNNBase):
                 raise TypeError(f"hx: expected a pair ({', '.join(names)}) of Tensors, got {got}")
             states = tuple(hx)
         for name, state in zip(names, states, strict=True):
-            if not isinstance(state, Tensor):
-                raise TypeError(f"{name}: expected a Tensor, got {type(state).__name__}")
-            check_shape(name, state.shape, (self._rows, *batch, self.hidden_size))
-            self._check_dtype(name, state.dtype)
-
-    def _check_dtype(self, name: str, dtype: torch.dtype) -> None:
-        if not self._autocast():
-            check_dtype(name, dtype, self.weight_ih_l0.dtype)
+            shape = (self._rows, *batch, self.hidden_size)
+            check_input(name, state, shape, weight)
 
     def _states(self, hx: Any, x: Tensor, B: int) -> list[Tensor]:
         """Return the initial states, zeros where none are given."""

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rnncourse.checks import check_at_least, check_shape
+from rnncourse.checks import check_at_least, check_shape, check_type
 from rnncourse.torch.attention import length_mask
+from rnncourse.torch.layers import fits
 from rnncourse.torch.scan import linear_recurrence
 
 
@@ -55,20 +56,22 @@ class LinearRecurrent(nn.Module):
         ValueError
             If a shape or a length is wrong or a sequence is empty.
         TypeError
-            If a dtype is not that of the weights, or a length not a whole number.
+            If an argument is no tensor, a dtype not that of the weights, or a length not a whole
+            number.
         """
         axes = ("B", "T") if self.batch_first else ("T", "B")
         _check("input", input, (*axes, self.input_size), next(self.parameters()))
         x = input.transpose(0, 1) if self.batch_first else input  # (T, B, I)
         T, B, _ = x.shape
         if lengths is not None:
+            check_type("lengths", lengths, Tensor)
             check_shape("lengths", lengths.shape, (B,))
             real = length_mask(lengths, T).permute(2, 0, 1)  # (T, B, 1)
             x = torch.where(real, x, 0)
         keep, add = self.coefficients(x)
         if hx is not None:
             _check("hx", hx, (1, B, self.hidden_size), add)
-        h = linear_recurrence(keep, add, None if hx is None else hx[0])
+        h = linear_recurrence(keep, add, None if hx is None else hx[0].to(add.dtype))
         out, h_n = self.read(h, x), h[-1:]
         if lengths is not None:
             out = torch.where(real, out, 0)
@@ -84,7 +87,7 @@ class LinearRecurrent(nn.Module):
         keep, add = self.coefficients(x)
         if h is not None:
             _check("h", h, (len(x), self.hidden_size), add)
-        h = add if h is None else keep * h + add
+        h = add if h is None else keep * h.to(add.dtype) + add
         return self.read(h, x), h
 
     def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,8 +168,9 @@ class MinLSTM(_Minimal):
 
 
 def _check(name: str, x: Tensor, shape: tuple[int | str, ...], like: Tensor) -> None:
+    check_type(name, x, Tensor)
     check_shape(name, x.shape, shape)
-    if x.dtype != like.dtype:
+    if not fits(x, like):
         raise TypeError(f"{name}: expected dtype {like.dtype}, got {x.dtype}")
 
 

@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnncourse.checks import check_shape
+from rnncourse.checks import check_shape, check_type
+from rnncourse.torch.layers import transformed
 
 # How many numbers a scan works on at a time on a processor, so that they stay in its cache.
 # Measured on 4,096 steps of 1,024 numbers, float32, one thread: 9 ms, and 25 ms all at once.
@@ -33,7 +34,8 @@ def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     The error in float32, for T up to 16,384 and ``a`` from 0 to 1: below 2e-6 of the largest
     state, less than that of the loop, since each state is a sum in ``log2(T)`` levels rather than
     in T steps. Gradients of any order are right: the backward pass is a linear recurrence as
-    well, from the last step to the first.
+    well, from the last step to the first. In transforms of ``torch.func`` and in forward-mode
+    differentiation the loop runs instead.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     ValueError
         If the shapes do not fit, or T is 0.
     TypeError
-        If the dtypes differ, or are not floating-point or complex.
+        If an argument is no tensor, or the dtypes differ or are not floating-point or complex.
 
     Examples
     --------
@@ -61,6 +63,8 @@ def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     tensor([1.0000, 1.5000, 1.7500, 1.8750])
     """
     h0 = _check(a, b, h0)
+    if transformed():
+        return linear_recurrence_loop(a, b, h0)
     h: Tensor = _Scan.apply(a, b, h0)  # type: ignore[no-untyped-call]
     return h
 
@@ -76,6 +80,9 @@ def linear_recurrence_loop(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Te
 
 def _check(a: Tensor, b: Tensor, h0: Tensor | None) -> Tensor:
     """Check the arguments and return the initial state."""
+    for name, value in (("a", a), ("b", b), ("h0", h0)):
+        if value is not None:
+            check_type(name, value, Tensor)
     check_shape("a", a.shape, ("T", *("n" for _ in a.shape[1:])))
     check_shape("b", b.shape, (len(a), *("n" if n == 1 else n for n in a.shape[1:])))
     if not (a.is_floating_point() or a.is_complex()):

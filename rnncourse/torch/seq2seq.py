@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from rnncourse.checks import check_at_least, check_choice, check_lengths, check_shape
+from rnncourse.checks import check_at_least, check_choice, check_shape, check_type
 from rnncourse.torch.attention import AdditiveAttention, dot_product_attention, length_mask
 from rnncourse.torch.gru import GRU
+from rnncourse.torch.layers import check_true_lengths
 from rnncourse.torch.transformer import check_ids
 
 ATTENTIONS = (None, "dot", "additive")
@@ -141,12 +142,11 @@ class EncoderDecoder(nn.Module):
         TypeError, ValueError
             If a shape is wrong, a symbol is not from 0 to V - 1 or a length not from 1 to S.
         """
-        check_shape("source", source.shape, ("S", "B"))
-        check_ids("source", source, self.source_embedding.num_embeddings)
+        check_ids("source", source, ("S", "B"), self.source_embedding.num_embeddings)
         S, B = source.shape
         if lengths is None:
             lengths = torch.full((B,), S)
-        check_lengths(lengths.tolist(), S, B)
+        check_true_lengths(lengths, S, B)
         x = self.dropout(self.source_embedding(source))  # (S, B, I)
         out, hidden = _run(self.encoder, x, None, lengths)
         if self.encoder.bidirectional:
@@ -183,10 +183,10 @@ class EncoderDecoder(nn.Module):
         TypeError, ValueError
             If a shape is wrong, a symbol is not from 0 to V - 1 or a length not from 1 to T.
         """
-        check_shape("ids", ids.shape, ("T", state.mask.shape[1]))
-        check_ids("ids", ids, self.target_embedding.num_embeddings)
+        B = state.mask.shape[1]
+        check_ids("ids", ids, ("T", B), self.target_embedding.num_embeddings)
         if lengths is not None:
-            check_lengths(lengths.tolist(), *ids.shape)
+            check_true_lengths(lengths, len(ids), B)
         x = self.dropout(self.target_embedding(ids))  # (T, B, I)
         out, hidden = _run(self.decoder, x, state.hidden, lengths)  # (T, B, H)
         weights = None
@@ -214,6 +214,7 @@ class EncoderDecoder(nn.Module):
         :func:`rnncourse.decoding.beam_search` take; the first state comes from :meth:`encode`, the
         first symbol is ``<bos>``.
         """
+        check_type("ids", ids, Tensor)
         check_shape("ids", ids.shape, (state.mask.shape[1],))
         logits, state, _ = self.decode(ids[None], state)
         return logits[0], state
@@ -249,13 +250,13 @@ class EncoderDecoder(nn.Module):
         TypeError, ValueError
             As for :meth:`encode` and :meth:`decode`, or if a target is shorter than 2.
         """
-        check_shape("target", target.shape, ("T", source.shape[-1]))
-        check_ids("target", target, self.target_embedding.num_embeddings)
+        check_type("source", source, Tensor)
+        check_ids("target", target, ("T", source.shape[-1]), self.target_embedding.num_embeddings)
         T, B = target.shape
         check_at_least("T of target", T, 2)
         if target_lengths is None:
             target_lengths = torch.full((B,), T)
-        check_lengths(target_lengths.tolist(), T, B)
+        check_true_lengths(target_lengths, T, B)
         check_at_least("shortest of target_lengths", int(target_lengths.min()), 2)
         state = self.encode(source, source_lengths)
         logits, _, _ = self.decode(target[:-1], state, target_lengths - 1)  # (T - 1, B, V)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rnncourse.checks import check_at_least
+from rnncourse.checks import check_at_least, check_choice
 from rnncourse.torch.minimal import LinearRecurrent
 
 
@@ -37,18 +37,21 @@ class StateSpace(LinearRecurrent):
     ----------
     input_size, hidden_size
         I and H: features of the input, and of both the state and the output.
-    batch_first, device, dtype
+    batch_first, device
         As in ``torch.nn.GRU``.
     radius
         Between which values ``r`` starts, evenly spread over the ring's area.
     max_phase
         ``theta`` starts between 0 and this, in radians a step. Small values suit slow signals.
+    dtype
+        float32 or float64: PyTorch does not compute with smaller complex numbers. Under autocast
+        the states keep the precision of the weights.
 
     Raises
     ------
     TypeError, ValueError
         If a size is not a whole number of at least 1, ``radius`` not two numbers that grow
-        between 0 and 1, or ``max_phase`` not above 0.
+        between 0 and 1, ``max_phase`` not above 0, or ``dtype`` another one.
 
     Examples
     --------
@@ -75,6 +78,8 @@ class StateSpace(LinearRecurrent):
             raise ValueError(f"radius: expected 0 < least < most < 1, got {radius}")
         if not max_phase > 0:
             raise ValueError(f"max_phase: expected a number above 0, got {max_phase}")
+        dtype = torch.get_default_dtype() if dtype is None else dtype
+        check_choice("dtype", dtype, (torch.float32, torch.float64))
         I, H, to = input_size, hidden_size, {"device": device, "dtype": dtype}
         r = torch.empty(H, **to).uniform_(least**2, most**2).sqrt()
         self.nu = nn.Parameter(torch.log(-torch.log(r)))
@@ -90,8 +95,8 @@ class StateSpace(LinearRecurrent):
     def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``a``, the same for all sequences, and ``g * (B x)``."""
         a = self.eigenvalues().expand(*x.shape[:-2], 1, -1)
-        real, imaginary = self._scaled_B()
-        return a, torch.complex(F.linear(x, real), F.linear(x, imaginary))
+        parts = (F.linear(x, part).to(self.B.dtype) for part in self._scaled_B())
+        return a, torch.complex(*parts)
 
     def read(self, h: Tensor, x: Tensor) -> Tensor:
         """Return ``Re(C h) + D x``, real ``(..., H)``."""

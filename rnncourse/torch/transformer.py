@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rnncourse.checks import check_at_least, check_choice, check_shape
+from rnncourse.checks import check_at_least, check_choice, check_shape, check_type
 from rnncourse.torch.attention import MultiHeadAttention, causal_mask, rotary, sinusoidal
 
 POSITIONS = ("rotary", "sinusoidal", "none")
@@ -183,8 +183,7 @@ class Transformer(nn.Module):
             If ``ids`` has another shape, is not whole numbers from 0 to V - 1, or the cache is
             from another model or batch.
         """
-        check_shape("ids", ids.shape, ("T", "B"))
-        check_ids("ids", ids, self.embedding.num_embeddings)
+        check_ids("ids", ids, ("T", "B"), self.embedding.num_embeddings)
         T, B = ids.shape
         if cache is not None:
             D = self.embedding.embedding_dim // self.num_heads
@@ -211,21 +210,24 @@ class Transformer(nn.Module):
         This is the step that :func:`rnncourse.decoding.generate` takes, and
         :func:`rnncourse.decoding.beam_search` with ``batch_axis=0``; the first state is None.
         """
+        check_type("ids", ids, Tensor)
         check_shape("ids", ids.shape, ("B",))
         logits, cache = self(ids[None], cache)
         return logits[0], cache
 
 
-def check_ids(name: str, ids: Tensor, size: int) -> None:
-    """Check that symbols are whole numbers from 0 to ``size - 1``.
+def check_ids(name: str, ids: Tensor, shape: tuple[int | str, ...], size: int) -> None:
+    """Check that symbols have a shape and are whole numbers from 0 to ``size - 1``.
 
     Raises
     ------
     TypeError
-        If they are not whole numbers.
+        If they are no tensor or not whole numbers.
     ValueError
-        If one is not in the vocabulary.
+        If the shape is wrong or one is not in the vocabulary.
     """
+    check_type(name, ids, Tensor)
+    check_shape(name, ids.shape, shape)
     if ids.dtype not in (torch.int64, torch.int32):
         raise TypeError(f"{name}: expected int64 or int32 symbols, got dtype {ids.dtype}")
     least, most = (v.item() for v in ids.aminmax())

@@ -183,6 +183,23 @@ def test_masked_places_are_invisible(kind):
     torch.testing.assert_close(found[0][0][1:, :3], alone, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_autocast(need_weights):
+    torch.manual_seed(0)
+    nets = AdditiveAttention(4, 4, 5), MultiHeadAttention(4, 2)
+    x, mask = torch.randn(5, 2, 4), causal_mask(5, 5)
+    for net, *more in zip(nets, ([mask[:2, :2]], [mask, need_weights]), strict=True):
+        exact = net(x, x, x, *more[0])[0]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            for q, k in ((x, x), (x.bfloat16(), x.bfloat16()), (x.bfloat16(), x)):
+                out, _ = net(q, k, k, *more[0])
+                assert (out.float() - exact).abs().max() < 0.05
+        out.float().sum().backward()
+        assert all(p.grad.dtype == torch.float32 for p in net.parameters())
+        with pytest.raises(TypeError, match="expected dtype"):
+            net(*[x.bfloat16()] * 3)
+
+
 @pytest.mark.parametrize("additive", [True, False])
 def test_second_derivatives(additive):
     torch.manual_seed(0)
@@ -275,6 +292,26 @@ Q, K = torch.zeros(2, 3, 4), torch.zeros(2, 5, 4)
             "k: expected dtype torch.float32 as q has, got torch.float64",
         ),
         (
+            lambda: dot_product_attention(Q.tolist(), K, K),
+            TypeError,
+            "q: expected torch.Tensor, got list",
+        ),
+        (
+            lambda: dot_product_attention(Q.long(), K.long(), K.long()),
+            TypeError,
+            "q: expected a floating-point dtype, got torch.int64",
+        ),
+        (
+            lambda: dot_product_attention(Q, K, K, torch.ones(3, 5).bool().numpy()),
+            TypeError,
+            "mask: expected torch.Tensor, got ndarray",
+        ),
+        (
+            lambda: additive_attention(Q, K, K, [1.0], [1.0], [1.0]),
+            TypeError,
+            "W_q: expected torch.Tensor, got list",
+        ),
+        (
             lambda: dot_product_attention(Q, K, K, torch.ones(3, 5)),
             TypeError,
             "mask: expected dtype torch.bool, got torch.float32",
@@ -311,6 +348,11 @@ Q, K = torch.zeros(2, 3, 4), torch.zeros(2, 5, 4)
             r"query: expected shape \(T, B, 6\), got \(2, 3, 4\)",
         ),
         (
+            lambda: MultiHeadAttention(4, 2)(Q, Q.numpy(), Q),
+            TypeError,
+            "key: expected torch.Tensor, got ndarray",
+        ),
+        (
             lambda: MultiHeadAttention(4, 2)(Q, Q.double(), Q),
             TypeError,
             "key: expected dtype torch.float32",
@@ -330,6 +372,20 @@ Q, K = torch.zeros(2, 3, 4), torch.zeros(2, 5, 4)
             lambda: length_mask(torch.tensor([4]), 3),
             ValueError,
             r"lengths\[0\]: expected at most T = 3, got 4",
+        ),
+        (lambda: length_mask([3, 2], 3), TypeError, "lengths: expected torch.Tensor, got list"),
+        (lambda: length_mask(torch.tensor(3), 3), ValueError, r"lengths: expected 1 axes \(B,\)"),
+        (
+            lambda: rotary(Q.long(), torch.arange(3)),
+            TypeError,
+            "x: expected a floating-point dtype, got torch.int64",
+        ),
+        (lambda: rotary(Q, [0, 1, 2]), TypeError, "positions: expected torch.Tensor, got list"),
+        (lambda: sinusoidal([0, 1], 4), TypeError, "positions: expected torch.Tensor, got list"),
+        (
+            lambda: sinusoidal(torch.arange(2), 4, torch.int64),
+            TypeError,
+            "dtype: expected a floating-point dtype, got torch.int64",
         ),
         (
             lambda: rotary(Q, torch.arange(4)),

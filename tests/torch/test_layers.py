@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn.utils.rnn import (
     PackedSequence,
@@ -326,6 +327,17 @@ def test_transforms_of_torch_func_work_with_the_default(cell):
 
 
 @each_cell
+def test_forward_mode_differentiation_works_with_the_default(cell):
+    x, dx = torch.randn(2, 5, 2, 3, dtype=torch.float64)
+    found = []
+    for net in pair(cell, 3, 4, kernel="auto", dtype=torch.float64):
+        with forward_ad.dual_level():
+            out = forward_ad.unpack_dual(net(forward_ad.make_dual(x, dx))[0])
+            found.append({"out": out.primal, "tangent": out.tangent})
+    all_close(*found, torch.float64)
+
+
+@each_cell
 @pytest.mark.parametrize("kernel", ["auto", "hand-derived"])
 def test_shapes_alone_can_be_computed(cell, kernel):
     ours, _ = pair(cell, 3, 4, kernel=kernel)
@@ -377,6 +389,8 @@ BAD = [
         r"lengths\[0\]: expected at least 1, got 0",
     ),
     (lambda n: n(X, lengths=torch.tensor([5])), ValueError, "lengths: expected 2 lengths"),
+    (lambda n: n(X, lengths=[5, 3]), TypeError, "lengths: expected torch.Tensor, got list"),
+    (lambda n: n(X, lengths=torch.tensor(3)), TypeError, "lengths: expected one number a seq"),
     (lambda n: n(X, lengths=torch.tensor([1.5, 2])), TypeError, r"lengths\[0\]: expected a who"),
     (
         lambda n: n(pack_padded_sequence(X, [5, 3]), lengths=torch.tensor([5, 3])),
@@ -407,7 +421,7 @@ def test_bad_input_names_argument_expected_and_got(cell, kernel, grad, call, err
         (X, X, ValueError, r"expected shape \(1, 2, 4\), got \(5, 2, 3\)"),
         (X[:, 0], X, ValueError, r"expected 2 axes \(1, 4\), got 3 axes"),
         (X, torch.zeros(1, 2, 4).double(), TypeError, "expected dtype torch.float32"),
-        (X, "zeros", TypeError, "expected a Tensor, got str"),
+        (X, "zeros", TypeError, "expected torch.Tensor, got str"),
         (
             pack_padded_sequence(X, [3, 5], enforce_sorted=False),
             X,

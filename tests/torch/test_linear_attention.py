@@ -164,6 +164,41 @@ def test_error_in_float32(T):
         assert (a - b).abs().max() < 1e-6 * b.abs().max()
 
 
+@pytest.mark.parametrize(("least", "spread"), [(-51, 1), (-87, 1), (-87, 90), (0, 1e19)])
+def test_error_in_float32_at_any_size_of_the_features(least, spread):
+    torch.manual_seed(0)
+    k, v = torch.rand(50, 4) * spread + least, torch.randn(50, 2)
+    for q in (k, k - 1000):
+        q.requires_grad_()
+        outs, grads = [], []
+        for dtype in (torch.float32, torch.float64):
+            outs.append(linear_attention(q.to(dtype), k.detach().to(dtype), v.to(dtype))[0])
+            grads += torch.autograd.grad(outs[-1].square().sum(), q)
+            y, state = [], None
+            for x in zip(q.to(dtype), k.to(dtype), v.to(dtype), strict=True):
+                y_t, state = linear_attention_step(*x, state)
+                y.append(y_t)
+            outs.append(torch.stack(y))
+        exact = outs[2]
+        for out in outs:
+            assert (out - exact).abs().max() < 1e-6 * exact.abs().max()
+        assert (grads[0] - grads[1]).abs().max() <= 1e-5 * grads[1].abs().max()
+
+
+def test_autocast():
+    net, x = LinearAttention(4, 2), torch.randn(5, 2, 4)
+    exact, state = net(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for data in (x, x.bfloat16()):
+            out, end = net(data)
+            step, _ = net.step(data[-1], state)
+            again, _ = net.step(data[-1], end)
+            assert (out.float() - exact).abs().max() < 0.05
+            assert (step - again).abs().max() < 0.05
+    out.float().sum().backward()
+    assert net.in_proj_weight.grad.dtype == torch.float32
+
+
 @given(
     T=st.integers(1, 20), B=st.integers(1, 3), N=st.integers(1, 3), D=st.integers(1, 3),
     seed=st.integers(0, 2**31), bias=st.booleans(), batch_first=st.booleans(),
@@ -223,6 +258,18 @@ S, Z = torch.zeros(2, 4, 5), torch.zeros(2, 4)
             TypeError,
             "v: expected dtype torch.float32 as q has, got torch.float64",
         ),
+        (lambda: linear_attention(Q, [Q], V), TypeError, "k: expected torch.Tensor, got list"),
+        (
+            lambda: linear_attention(Q.long(), Q.long(), V.long()),
+            TypeError,
+            "q: expected a floating-point dtype, got torch.int64",
+        ),
+        (
+            lambda: linear_attention(Q, Q, V, (S.numpy(), Z)),
+            TypeError,
+            r"state\[0\]: expected torch.Tensor, got ndarray",
+        ),
+        (lambda: NET(X.numpy()), TypeError, "input: expected torch.Tensor, got ndarray"),
         (
             lambda: linear_attention(Q, Q, V, (S[:1], Z)),
             ValueError,

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.autograd import forward_ad
 
 from rnncourse.torch.minimal import LinearRecurrent, MinGRU, MinLSTM
 from rnncourse.torch.state_space import StateSpace
@@ -67,6 +68,45 @@ def test_later_inputs_do_not_reach_earlier_outputs(cls, T, B, I, H, seed, data):
     expected, _ = net(x)
     x[t:] = torch.nan
     assert torch.equal(net(x)[0][:t], expected[:t])
+
+
+@every
+def test_transforms_of_torch_func_and_forward_mode(cls):
+    net, _ = make(cls, 3, 4)
+    x, dx = torch.randn(2, 5, 2, 3, dtype=torch.float64)
+    leaf = x.clone().requires_grad_()
+    net(leaf)[0].square().sum().backward()
+
+    def loss(x):
+        return net(x)[0].square().sum()
+
+    close(torch.func.grad(loss)(x), leaf.grad, torch.float64, "grad")
+    close(torch.func.jvp(loss, (x,), (dx,))[1], (leaf.grad * dx).sum(), torch.float64, "jvp")
+    with forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(loss(forward_ad.make_dual(x, dx))).tangent
+    close(tangent, (leaf.grad * dx).sum(), torch.float64, "forward mode")
+    outs = torch.func.vmap(lambda x: net(x)[0])(torch.stack((x, dx)))
+    for data, out in zip((x, dx), outs, strict=True):
+        close(out, net(data)[0], torch.float64, "vmap")
+
+
+@every
+def test_autocast(cls):
+    torch.manual_seed(0)
+    net, states = make(cls, 3, 4, torch.float32)
+    x, hx = torch.randn(5, 2, 3), torch.randn(1, 2, 4, dtype=states)
+    exact, h_n = net(x, hx)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for data in (x, x.bfloat16()):
+            out, end = net(data, hx)
+            assert (out.float() - exact).abs().max() < 0.05
+            assert (end - h_n).abs().max() < 0.05
+            h = hx[0]
+            for x_t, out_t in zip(data, exact, strict=True):
+                y, h = net.step(x_t, h)
+                assert (y.float() - out_t).abs().max() < 0.05
+    out.float().sum().backward()
+    assert all(p.grad.dtype == torch.float32 for p in net.parameters())
 
 
 @every
@@ -181,8 +221,10 @@ X = torch.zeros(5, 2, 3)
             TypeError,
             "input: expected dtype torch.float32, got torch.float64",
         ),
+        (lambda n: n(X.tolist()), TypeError, "input: expected torch.Tensor, got list"),
         (lambda n: n(X, torch.zeros(2, 4)), ValueError, "hx: expected 3 axes"),
         (lambda n: n(X, torch.zeros(1, 2, 4).double()), TypeError, "hx: expected dtype"),
+        (lambda n: n(X, lengths=[5, 3]), TypeError, "lengths: expected torch.Tensor, got list"),
         (
             lambda n: n(X, lengths=torch.tensor([5])),
             ValueError,

@@ -92,6 +92,17 @@ def test_first_and_second_derivatives(T, shared, dtype):
     assert torch.autograd.gradgradcheck(linear_recurrence, inputs)
 
 
+def test_transforms_of_torch_func():
+    a, b, h0 = draw(7, 0)
+    grads = torch.func.grad(lambda *v: linear_recurrence(*v).sum(), argnums=(0, 1, 2))(a, b, h0)
+    leaves = [v.clone().requires_grad_() for v in (a, b, h0)]
+    expected = torch.autograd.grad(linear_recurrence(*leaves).sum(), leaves)
+    for found, value in zip(grads, expected, strict=True):
+        close(found, value, torch.float64, "gradient")
+    out = torch.func.vmap(linear_recurrence, in_dims=(1, 1, 0), out_dims=1)(a, b, h0)
+    close(out, linear_recurrence(a, b, h0), torch.float64, "vmap")
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -102,6 +113,8 @@ def test_first_and_second_derivatives(T, shared, dtype):
         ((torch.ones(3, 1), torch.ones(3, 0)), ValueError, "b: expected n of at least 1"),
         ((torch.ones(3, 0), torch.ones(3, 0)), ValueError, "a: expected n of at least 1"),
         ((torch.ones(3, 2),) * 3, ValueError, r"h0: expected 1 axes \(2,\)"),
+        (([0.5], [1.0]), TypeError, "a: expected torch.Tensor, got list"),
+        ((torch.ones(2), torch.ones(2), 0.0), TypeError, "h0: expected torch.Tensor, got float"),
         ((torch.ones(3).long(),) * 2, TypeError, "a: expected a floating-point or complex dtype"),
         ((torch.ones(3), torch.ones(3).double()), TypeError, "b: expected dtype torch.float32"),
     ],

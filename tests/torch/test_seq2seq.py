@@ -167,6 +167,16 @@ def test_decoding_takes_its_step(cell):
         same(chances.gather(2, ids[1:, :, None]).sum((0, 2)), beams.scores[:, k])
 
 
+@pytest.mark.parametrize("cell", [cell for pair in CELLS for cell in pair])
+@pytest.mark.parametrize("attention", [None, "dot", "additive"])
+def test_autocast(cell, attention):
+    torch.manual_seed(0)
+    model, data = make(cell, attention, False, 1, torch.float32), batch(5, 4, 3)
+    exact = model.loss(*data)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert abs(model.loss(*data) - exact) < 0.05
+
+
 @pytest.mark.parametrize("attention", ["dot", "additive"])
 def test_attention_learns_to_turn_a_sequence_around(attention):
     torch.manual_seed(0)
@@ -210,6 +220,10 @@ N = torch.tensor
     [
         (lambda: NET.encode(SOURCE[0]), ValueError, r"source: expected 2 axes \(S, B\), got 1"),
         (lambda: NET.encode(SOURCE.float()), TypeError, "source: expected int64 or int32"),
+        (lambda: NET.encode(SOURCE.numpy()), TypeError, "source: expected torch.Tensor, got nd"),
+        (lambda: NET.loss(SOURCE.tolist(), None, TARGET), TypeError, "source: expected torch.Te"),
+        (lambda: NET.step([0, 0], NET.encode(SOURCE)), TypeError, "ids: expected torch.Tensor"),
+        (lambda: NET.encode(SOURCE, [5, 3]), TypeError, "lengths: expected torch.Tensor, got li"),
         (
             lambda: NET.encode(SOURCE + 6),
             ValueError,

@@ -109,6 +109,11 @@ def test_learns_to_output_its_input_20_steps_late():
             ValueError,
             "max_phase: expected a number above 0, got 0",
         ),
+        (
+            lambda: StateSpace(3, 4, dtype=torch.bfloat16),
+            ValueError,
+            "dtype: expected torch.float32 or torch.float64, got torch.bfloat16",
+        ),
         (lambda: StateSpace(3, 4).kernel(0), ValueError, "T: expected at least 1, got 0"),
         (lambda: StateSpace(3, 4).kernel(2.5), TypeError, "T: expected a whole number"),
         (

@@ -180,6 +180,8 @@ IDS = torch.zeros(3, 2, dtype=torch.long)
         (lambda: MODEL(IDS[0]), ValueError, r"ids: expected 2 axes \(T, B\), got 1 axes"),
         (lambda: MODEL(IDS[:0]), ValueError, "ids: expected T of at least 1"),
         (lambda: MODEL(IDS.float()), TypeError, "ids: expected int64 or int32 .* torch.float32"),
+        (lambda: MODEL(IDS.numpy()), TypeError, "ids: expected torch.Tensor, got ndarray"),
+        (lambda: MODEL.step([0, 0]), TypeError, "ids: expected torch.Tensor, got list"),
         (lambda: MODEL(IDS + 5), ValueError, "ids: expected numbers from 0 to 4, got 5 to 5"),
         (lambda: MODEL(IDS - 1), ValueError, "ids: expected numbers from 0 to 4, got -1 to -1"),
         (lambda: MODEL.step(IDS), ValueError, r"ids: expected 1 axes \(B,\), got 2 axes"),
