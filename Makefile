@@ -29,8 +29,6 @@ serve: $(VENV)/book.stamp ## open the site and rebuild it when a file changes
 
 notebooks: $(VENV)/test.stamp ## run the notebooks that changed and write their twins (ALL=1: run all; ONLY=03: one)
 	@$(BIN)/python tools/notebooks.py run $(if $(ALL),--all) $(ONLY)
-	@rm -rf _build/problem-sets
-	@$(BIN)/python -m rnncourse.grading --course _build/problem-sets release --beside >/dev/null
 
 release: $(VENV)/test.stamp ## make the students' notebooks of the problem sets (SET=03: one)
 	@$(BIN)/python -m rnncourse.grading release $(SET)
