@@ -159,13 +159,13 @@ def compact(png: str) -> str:
 
 def failure(error: Exception, cell: NotebookNode) -> str:
     """Say in a few lines what went wrong in a cell."""
+    if isinstance(error, TimeoutError):
+        return f"it ran for more than {CELL_TIMEOUT} s."
     for output in cell.outputs:
         if output.output_type == "error":
             trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(output.traceback)).splitlines()
             lines = [line for line in trace if re.match(r"-+> ?\d+ ", line)]
             return "\n".join([f"{output.ename}: {output.evalue}", *(f"    {x}" for x in lines)])
-    if isinstance(error, TimeoutError):
-        return f"it ran for more than {CELL_TIMEOUT} s."
     return f"the kernel stopped ({type(error).__name__}). Is there enough memory?"
 
 
