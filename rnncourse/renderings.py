@@ -23,6 +23,7 @@ import jupytext
 import mdformat.plugins
 import nbformat
 import yaml
+from docutils.nodes import make_id
 from docutils.parsers.rst import Directive
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
@@ -346,7 +347,7 @@ class _Markdown:
                 if content not in self.book.equations:
                     raise self.wrong(f"there is no equation `{content}`: correct the reference")
                 page, number = self.book.equations[content]
-                return f"[({number})]({self.book.address(page, f'equation-{content}')})"
+                return f"[({number})]({self.book.address(page, make_id(f'equation-{content}'))})"
             case "doc":
                 explicit, title, target = split_explicit_title(content)
                 page = self.book.page(target, self.name)

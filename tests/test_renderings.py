@@ -22,7 +22,7 @@ WORKS = r"""
 @book{two, author = {Bee, B. and Cee, C.}, title = {B}, year = {2002}}
 @book{three, author = {Dee, D. and Eff, E. and Gee, G.}, title = {C}, year = {2003}}
 """
-OTHER = "# Other *title*\n\n$$\na\n$$ (a)\n\n$$\nb\n$$\n\n:::{note}\n$$\nc\n$$ (c)\n:::\n"
+OTHER = "# Other *title*\n\n$$\na\n$$ (a-B)\n\n$$\nb\n$$\n\n:::{note}\n$$\nc\n$$ (c)\n:::\n"
 SITE = "https://example.org/course"
 
 
@@ -53,10 +53,10 @@ def write(course, text, name="notebooks/05-this"):
         ("A price of \\$5 and \\$6.", "A price of \\$5 and \\$6."),
         ("$a\nb$", "$a b$"),
         ("$$\nx\n$$", "$$\nx\n$$"),
-        ("$$\na\n$$ (a)", "$$\na\n\\tag{7.1}\n$$"),
+        ("$$\na\n$$ (a-B)", "$$\na\n\\tag{7.1}\n$$"),
         (
-            "See {eq}`a`, {eq}`c`.",
-            f"See [(7.1)]({SITE}/notebooks/07-other.html#equation-a), "
+            "See {eq}`a-B`, {eq}`c`.",
+            f"See [(7.1)]({SITE}/notebooks/07-other.html#equation-a-b), "
             f"[(7.2)]({SITE}/notebooks/07-other.html#equation-c).",
         ),
         ("{eq}`d`", f"[(1)]({SITE}/notebooks/sets/07-set.html#equation-d)"),
@@ -83,9 +83,9 @@ def write(course, text, name="notebooks/05-this"):
         (":::{tip}\n$$\nx\n+ y\n$$\n:::", "> **Tip**\n>\n> $$x + y$$"),
         ("> $$\n> x\n> $$", "> $$x$$"),
         (
-            ":::{dropdown} A. About $2^x$ & `y`\nNo: {eq}`a`.\n:::",
+            ":::{dropdown} A. About $2^x$ & `y`\nNo: {eq}`a-B`.\n:::",
             "<details>\n<summary>A. About $2^x$ &amp; <code>y</code></summary>\n\n"
-            f"No: [(7.1)]({SITE}/notebooks/07-other.html#equation-a).\n\n</details>",
+            f"No: [(7.1)]({SITE}/notebooks/07-other.html#equation-a-b).\n\n</details>",
         ),
         ("```python\nx = '$'\n```", "```python\nx = '$'\n```"),
         ("1. a\n2. b\n3. c", "1. a\n2. b\n3. c"),

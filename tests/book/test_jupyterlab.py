@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,9 +17,9 @@ import pytest
 from playwright.sync_api import TimeoutError
 
 from tools import checks
-from tools.notebooks import NOTEBOOKS, ROOT, book, read_twin
+from tools.notebooks import NOTEBOOKS, ROOT, SETS, book, read_twin, sources
 
-TWINS = sorted(NOTEBOOKS.glob("**/[0-9]*.ipynb"))
+TWINS = [path.with_suffix(".ipynb") for path in (*sources(), *sources(SETS))]
 SITE = ROOT / "_build" / "html"
 SCREENSHOTS = ROOT / "_build" / "screenshots"
 SETTINGS = {  # all cells are in the page, and it asks nobody for news
@@ -48,6 +49,10 @@ def lab(tmp_path_factory):
     """Address of a JupyterLab that has its own settings only, and no extension."""
     home = tmp_path_factory.mktemp("jupyter")
     (home / "settings").mkdir()
+    for twin in TWINS:  # of a copy: JupyterLab writes checkpoints beside what it opens
+        copy = home / "notebooks" / twin.relative_to(NOTEBOOKS)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(twin, copy)
     (home / "settings" / "overrides.json").write_text(json.dumps(SETTINGS))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -56,7 +61,7 @@ def lab(tmp_path_factory):
         "ServerApp.ip": "127.0.0.1",
         "ServerApp.port": port,
         "ServerApp.port_retries": 0,
-        "ServerApp.root_dir": NOTEBOOKS,
+        "ServerApp.root_dir": home / "notebooks",
         "ServerApp.open_browser": False,
         "ServerApp.allow_root": True,
         "IdentityProvider.token": "",
