@@ -28,7 +28,7 @@ serve: $(VENV)/book.stamp ## open the site and rebuild it when a file changes
 		--re-ignore '/(\.[^/]+|_build|[^/]+\.egg-info|__pycache__)(/|$$)'
 
 notebooks: $(VENV)/test.stamp ## run the notebooks that changed and write their twins (ALL=1: run all; ONLY=03: one)
-	@$(BIN)/python tools/notebooks.py run $(if $(ALL),--all) $(ONLY)
+	@$(BIN)/python -m tools.notebooks run $(if $(ALL),--all) $(ONLY)
 	@rm -rf _build/problem-sets
 	@$(BIN)/python -m rnncourse.grading --course _build/problem-sets release --beside >/dev/null
 

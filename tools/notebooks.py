@@ -4,8 +4,8 @@ The source holds the text and the code. The twin holds the same cells and the ou
 them, and follows from the source alone: stable cell ids, no times, no versions of the machine that
 ran it. So two runs of an unchanged source write the same file, and a difference means something.
 
-    python tools/notebooks.py run [--all] [NAME ...]    execute what changed and write the twins
-    python tools/notebooks.py check [NAME ...]          say which twins are out of step, and why
+    python -m tools.notebooks run [--all] [NAME ...]    execute what changed and write the twins
+    python -m tools.notebooks check [NAME ...]          say which twins are out of step, and why
 """
 
 import argparse
@@ -25,6 +25,8 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 from PIL import Image
+
+from tools import tolerance
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -137,6 +139,22 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
     notebook.metadata.outputs_sha256 = seal(notebook)
 
 
+def keep_stored(notebook: NotebookNode, stored: NotebookNode) -> None:
+    """Keep each stored output that the new one agrees with, within the tolerance of its cell.
+
+    So a run on another machine does not change a twin for nothing. Cells are known by their ids,
+    which follow from their code. What was changed by hand is not kept.
+    """
+    if stored.metadata.get("outputs_sha256") != seal(stored):
+        return
+    before = {cell.id: cell.outputs for cell in code(stored)}
+    for cell in code(notebook):
+        allowed = tolerance.of(cell)
+        if allowed and cell.id in before:
+            cell.outputs = tolerance.settle(cell.outputs, before[cell.id], allowed)[0]
+    notebook.metadata.outputs_sha256 = seal(notebook)
+
+
 def problems(source: Path) -> list[str]:
     """Say in what a source and its twin are out of step, and what to do about it."""
     twin = source.with_suffix(".ipynb")
@@ -168,6 +186,8 @@ def update(source: Path, force: bool) -> bool:
     if not fresh:
         wanted = read_source(source)
         execute(wanted, source.parent)
+        if twin.exists():
+            keep_stored(wanted, read_twin(twin))
     if not twin.exists() or twin.read_text(encoding="utf-8") != dumps(wanted):
         twin.write_text(dumps(wanted), encoding="utf-8")
     return not fresh
