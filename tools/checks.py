@@ -114,8 +114,8 @@ def bare_truth_values(notebook: NotebookNode) -> Iterator[str]:
             for line in (plain if TRUTH.search(plain) else html).splitlines():
                 if TRUTH.search(line):
                     yield (
-                        f"{named(number, cell)} prints `{line.strip()[-60:]}`: print the number and "
-                        "assert what holds for it in a hidden cell, or tag the cell "
+                        f"{named(number, cell)} prints `{line.strip()[-60:]}`: print the number "
+                        "and assert what holds for it in a hidden cell, or tag the cell "
                         f"`{BOOLEAN}` if the truth value itself is the lesson"
                     )
 
