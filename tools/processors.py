@@ -100,10 +100,11 @@ def failures(report: Path, notebook: Path) -> Iterator[str]:
     """Yield the cells that failed according to a JUnit report of one notebook."""
     cells = code(read_twin(notebook))
     for case in ElementTree.parse(report).iter("testcase"):
-        if case.find("failure") is None and case.find("error") is None:
-            continue
-        number = int(case.get("name", "").removeprefix("Cell "))
-        yield f"{notebook.stem}, {named(number + 1, cells[number])}"
+        name = case.get("name", "")
+        failed = case.find("failure") is not None or case.find("error") is not None
+        if failed and name.startswith("Cell "):
+            number = int(name.removeprefix("Cell "))
+            yield f"{notebook.stem}, {named(number + 1, cells[number])}"
 
 
 def run_one(notebook: Path, environment: dict[str, str], folder: Path) -> list[str]:
@@ -163,7 +164,9 @@ def main(arguments: list[str] | None = None) -> int:
         results[condition] = found, (time.perf_counter() - start) / 60
     print("\n== Summary")
     for condition, (found, minutes) in results.items():
-        print(f"{condition}: {len(found) or 'no'} failures in {minutes:.0f} min")
+        print(
+            f"{condition}, {minutes:.0f} min: {f'{len(found)} failed' if found else 'all passed'}"
+        )
         print("".join(f"    {cell}\n" for cell in found), end="")
     if any(found for found, _ in results.values()):
         print(

@@ -1,7 +1,10 @@
 """Notebooks are run as on other machines, and the limits do hold there."""
 
+import os
+
 import nbformat.v4 as v4
 import pytest
+import yaml
 
 from tools import processors
 
@@ -67,6 +70,19 @@ def test_the_summary_says_what_failed_where(monkeypatch, capsys):
     monkeypatch.setattr(processors, "run", lambda condition, _: found.get(condition, []))
     assert processors.main([]) == 1
     said = capsys.readouterr().out
-    assert f"{FEW}: 1 failures in 0 min\n    01-small, code cell 2 (`x`)\n" in said
-    assert "all instructions, 2 threads: no failures" in said
+    assert f"{FEW}, 0 min: 1 failed\n    01-small, code cell 2 (`x`)\n" in said
+    assert "all instructions, 2 threads, 0 min: all passed" in said
     assert processors.main(["--under", "all instructions, 2 threads"]) == 0
+
+
+def test_the_weekly_job_runs_every_condition(root):
+    job = yaml.safe_load((root / ".github" / "workflows" / "processors.yml").read_text())["jobs"]
+    listed = job["processors"]["strategy"]["matrix"]["condition"]
+    assert listed == list(processors.CONDITIONS), "processors.yml: list the same conditions"
+
+
+def test_a_notebook_that_cannot_be_read_is_named(tmp_path):
+    broken = tmp_path / "02-broken.ipynb"
+    broken.write_text(processors.dumps(v4.new_notebook()).replace("nbformat", "other"))
+    (problem,) = processors.run_one(broken, dict(os.environ), tmp_path)
+    assert problem.startswith("02-broken: pytest ended with status")
