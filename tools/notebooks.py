@@ -6,8 +6,8 @@ cell ids, no times, no versions of the machine that ran it. So two runs of an un
 the same file, and a difference means something. A problem set's twin is what students get: without
 solutions, without hidden tests, not run.
 
-    python tools/notebooks.py run [--all] [NAME ...]    execute what changed and write the twins
-    python tools/notebooks.py check [NAME ...]          say which twins are out of step, and why
+    python -m tools.notebooks run [--all] [NAME ...]    execute what changed and write the twins
+    python -m tools.notebooks check [NAME ...]          say which twins are out of step, and why
 """
 
 import argparse
@@ -30,6 +30,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from rnncourse.renderings import METADATA, Book, portable, read
+from tools import tolerance
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -214,6 +215,22 @@ def execute(notebook: NotebookNode, source: Path) -> None:
     notebook.metadata.outputs_sha256 = seal(notebook)
 
 
+def keep_stored(notebook: NotebookNode, stored: NotebookNode) -> None:
+    """Keep each stored output that the new one agrees with, within the tolerance of its cell.
+
+    So a run on another machine does not change a twin for nothing. Cells are known by their ids,
+    which follow from their code. What was changed by hand is not kept.
+    """
+    if stored.metadata.get("outputs_sha256") != seal(stored):
+        return
+    before = {cell.id: cell.outputs for cell in code(stored)}
+    for cell in code(notebook):
+        allowed = tolerance.of(cell)
+        if allowed and cell.id in before:
+            cell.outputs = tolerance.settle(cell.outputs, before[cell.id], allowed)[0]
+    notebook.metadata.outputs_sha256 = seal(notebook)
+
+
 def problems(source: Path) -> list[str]:
     """Say in what a source and its twin are out of step, and what to do about it."""
     twin = source.with_suffix(".ipynb")
@@ -257,6 +274,8 @@ def update(source: Path, force: bool) -> bool:
     if not fresh:
         wanted = read_source(source)
         execute(wanted, source)
+        if twin.exists():
+            keep_stored(wanted, read_twin(twin))
     write(dumps(wanted), twin)
     return not fresh
 

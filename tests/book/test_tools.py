@@ -254,6 +254,86 @@ def test_a_checked_cell_passes(cells):
     assert list(checks.unchecked_cells(notebook(*cells))) == []
 
 
+def says(text):
+    return v4.new_output("stream", text=text)
+
+
+TABLE = v4.new_output("display_data", {"text/plain": "0.5", "text/html": "<td>0.5</td>"})
+
+
+@pytest.mark.parametrize(
+    ("stated", "tags", "outputs", "message"),
+    [
+        ("wide", [], [says("0.5")], "`wide` is no tolerance: write a positive number such as"),
+        ("2%", ["nbval-ignore-output"], [says("0.5")], "keep one of the two"),
+        ("2%", [], [says("none")], "holds no number"),
+        ("2%", [], [PNG], "holds no number"),
+        (0.1, [], [], "holds no number"),
+        ("50%", [], [says("0.5")], "compares next to nothing"),
+        (0.5, [], [says("0.5 and -0.25")], "a tolerance of 0.5, which compares next to nothing"),
+        (0.5, [], [TABLE], "compares next to nothing"),
+        (0.5, [], [says("nan")], "compares next to nothing"),
+        ("2%", [], [says("300 updates, nan")], "lets none of its numbers move"),
+        (0.5, [], [says("300 updates")], "lets none of its numbers move"),
+    ],
+)
+def test_a_wrong_tolerance_is_found(stated, tags, outputs, message):
+    wrong = cell("x", tags=tags, metadata={"tolerance": stated}, outputs=outputs)
+    (problem,) = checks.wrong_tolerances(notebook(cell(), wrong))
+    assert problem.startswith("code cell 2 (`x`)")
+    assert message in problem
+
+
+@pytest.mark.parametrize(
+    ("stated", "outputs"),
+    [
+        ("2%", [says("after 300 updates: 0.5")]),
+        ("49%", [says("87%")]),
+        (0.02, [says("0.5")]),
+        (3, [says("142 of 200 right")]),
+        ("2%", [TABLE]),
+    ],
+)
+def test_a_right_tolerance_passes(stated, outputs):
+    right = cell(metadata={"tolerance": stated}, outputs=outputs)
+    assert list(checks.wrong_tolerances(notebook(cell(), right))) == []
+
+
+def shows(**data):
+    data = {f"text/{kind}": text for kind, text in data.items()}
+    return v4.new_output("execute_result", data, execution_count=1)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "lines"),
+    [
+        (
+            [says("error below 1e-7: True\nfine\n  no: False")],
+            ["error below 1e-7: True", "no: False"],
+        ),
+        ([shows(plain="False")], ["False"]),
+        ([shows(plain="[True, False]", html="<td>True</td>")], ["[True, False]"]),
+        ([shows(plain="<HTML>", html="<p alt='x'>\n<b>True</b>\n</p>")], ["True"]),
+    ],
+)
+def test_a_bare_truth_value_is_found(outputs, lines):
+    found = list(checks.bare_truth_values(notebook(cell("f(x)", outputs=outputs))))
+    shown = [f"code cell 1 (`f(x)`) prints `{line}`: print the number" for line in lines]
+    assert [problem[: len(start)] for problem, start in zip(found, shown, strict=True)] == shown
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        cell(outputs=[says("Truely 0.5"), PNG]),
+        cell(outputs=[shows(plain="<HTML>", html="<img alt='True'>")]),
+        cell(tags=["boolean"], outputs=[shows(plain="tensor([True, False])")]),
+    ],
+)
+def test_other_outputs_hold_no_bare_truth_value(right):
+    assert list(checks.bare_truth_values(notebook(right))) == []
+
+
 @pytest.mark.parametrize(
     ("metadata", "outputs", "message"),
     [
@@ -290,7 +370,13 @@ def test_the_template_keeps_the_rules(tmp_path):
     path.write_text(checks.TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
     notebooks.update(path, force=False)
     twin = notebooks.read_twin(path.with_suffix(".ipynb"))
-    for rule in (checks.unchecked_cells, checks.missing_alt_in_outputs, checks.wrong_setup_cell):
+    for rule in (
+        checks.unchecked_cells,
+        checks.wrong_tolerances,
+        checks.bare_truth_values,
+        checks.missing_alt_in_outputs,
+        checks.wrong_setup_cell,
+    ):
         assert list(rule(twin)) == []
 
 
