@@ -30,15 +30,20 @@ SIZES = [(64, 32, 64, 128), (128, 32, 128, 256), (256, 64, 64, 64), (35, 20, 200
 SIZES += [(32, 8, 16, 32)]
 
 
-def machine() -> str:
-    """Describe the machine in one line: processor, threads in use, Python and PyTorch."""
+def processor() -> str:
+    """Return the name of the processor."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         lines = cpuinfo.read_text().splitlines()
         name = next((v.split(":")[1].strip() for v in lines if v.startswith("model name")), name)
+    return name
+
+
+def machine() -> str:
+    """Describe the machine in one line: processor, threads in use, Python and PyTorch."""
     return (
-        f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} PyTorch threads, "
+        f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} PyTorch threads, "
         f"Python {platform.python_version()}, PyTorch {torch.__version__}"
     )
 
