@@ -20,6 +20,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
+from rnncourse.computer import processor
 from rnncourse.torch import GRU, LSTM, RNN
 
 PAIRS = [(RNN, torch.nn.RNN), (GRU, torch.nn.GRU), (LSTM, torch.nn.LSTM)]
@@ -28,16 +29,6 @@ STEPS = ("training", "training, inner layer", "inference")
 # (T, B, I, H): from the size of a homework to that of a word-level language model.
 SIZES = [(64, 32, 64, 128), (128, 32, 128, 256), (256, 64, 64, 64), (35, 20, 200, 200)]
 SIZES += [(32, 8, 16, 32)]
-
-
-def processor() -> str:
-    """Return the name of the processor."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        name = next((v.split(":")[1].strip() for v in lines if v.startswith("model name")), name)
-    return name
 
 
 def machine() -> str:

@@ -4,14 +4,17 @@
 :mod:`rnncourse.experiments.machine` says what an experiment's file holds.
 """
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from rnncourse.experiments.machine import HERE, ExperimentError, names
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["ExperimentError", "names", "table"]
 
 
-def table(name: str) -> pd.DataFrame:
+def table(name: str) -> "pd.DataFrame":
     """Return the table of an experiment, one row a run.
 
     Parameters
@@ -36,6 +39,8 @@ def table(name: str) -> pd.DataFrame:
     >>> sorted(rows["start"].unique())[-2:]
     ['identity x 0.58', 'orthogonal']
     """
+    import pandas as pd  # not needed where runs are done
+
     known = names()
     if name not in known:
         raise ExperimentError(f"name: expected one of {known}, got {name!r}")

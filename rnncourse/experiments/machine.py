@@ -45,6 +45,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from rnncourse.computer import processor
+
 HERE = Path(__file__).resolve().parent
 OWN = {"__init__", "__main__", "machine"}
 GRID = ("SETTINGS", "SEEDS", "CHEAP", "TOLERANCE")
@@ -231,7 +233,8 @@ def _binds(statement: ast.stmt) -> set[str]:
         return {(a.asname or a.name).split(".")[0] for a in statement.names} - {"*"}
     if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        return {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}
+        if all(isinstance(target, ast.Name) for target in targets):
+            return {target.id for target in targets if isinstance(target, ast.Name)}
     return set()
 
 
@@ -259,11 +262,12 @@ def _is_docstring(node: object) -> bool:
 
 def _form(node: object) -> str:
     """Write a syntax tree in one form, the same for all versions of Python."""
+    if isinstance(node, ast.Constant):
+        return f"Constant({node.value!r})"
     if isinstance(node, ast.AST):
         fields = ((f, getattr(node, f, None)) for f in node._fields if f not in ("kind", "ctx"))
-        parts = [f"{name}={_form(value)}" for name, value in fields if value not in (None, [])]
-        constant = isinstance(node, ast.Constant)
-        return f"{type(node).__name__}({','.join(parts) if not constant else repr(node.value)})"
+        parts = (f"{name}={_form(value)}" for name, value in fields if value not in (None, []))
+        return f"{type(node).__name__}({','.join(parts)})"
     if isinstance(node, list):
         return f"[{','.join(_form(item) for item in node if not _is_docstring(item))}]"
     return repr(node)
@@ -364,14 +368,14 @@ def problems(experiment: Experiment) -> list[str]:
 @cache
 def facts(device: str) -> dict[str, str]:
     """Return what a row says about the machine and the versions."""
-    import torch
+    name = processor()
+    if device == "cuda":
+        import torch
 
-    from rnncourse.bench import processor
-
-    on_gpu = device == "cuda"
+        name = torch.cuda.get_device_name()
     return {
         "device": device,
-        "processor": torch.cuda.get_device_name() if on_gpu else processor(),
+        "processor": name,
         "python": platform.python_version(),
         **{package: metadata.version(package) for package in ("torch", "numpy", "rnncourse")},
     }
