@@ -28,6 +28,7 @@ import json
 import os
 import platform
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -245,7 +246,8 @@ def _siblings(statements: Iterable[ast.stmt], folder: Path) -> set[str]:
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
+            parts = ("rnncourse.experiments" if node.level else "", node.module or "")
+            module = ".".join(filter(None, parts))
             imported |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
     package = "rnncourse.experiments."
     stems = {name.removeprefix(package) for name in imported if name.startswith(package)}
@@ -345,13 +347,14 @@ def problems(experiment: Experiment) -> list[str]:
     rows = read(experiment)
     found = states(experiment, rows)
     advice = f"run `make experiments ONLY={experiment.name}`"
+    complete = any(state.complete for state in found.values())
     lines = []
-    if not any(state.complete for state in found.values()):
-        for device, state in found.items():
+    for device, state in found.items():
+        if state.outdated or not complete:
             lines.append(
                 f"{experiment.name}, {device}: {len(state.present)} of {len(experiment.keys)} rows "
                 f"are there, {len(state.missing)} are missing, {len(state.outdated)} are of older "
-                f"code: {advice}"
+                f"code: {advice}{' DEVICE=cuda' if device == 'cuda' else ''}"
             )
     if more := extra(experiment, rows):
         first = dict(zip(experiment.columns, experiment.key(more[0]), strict=True))
@@ -405,6 +408,7 @@ def work() -> None:
 
     When the command is killed, the input ends, and so does this process.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which stops us
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what an experiment prints must not look like an answer
     loaded = cache(load)

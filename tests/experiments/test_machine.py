@@ -152,6 +152,17 @@ def test_devices_are_told_apart_and_one_is_enough(filled):
     assert counts(filled) == (0, 0, GRID)
 
 
+def test_rows_of_older_code_on_a_second_device(filled, capsys):
+    table = filled.with_suffix(".csv")
+    old = table.read_text().splitlines()[1].replace(",cpu,", ",cuda,")[:-1] + "x"
+    table.write_text(table.read_text() + old + "\n")
+    assert command(filled.parent, "status") == 1
+    out = capsys.readouterr().out
+    assert "toy, cpu: complete" in out
+    assert "toy, cuda: 0 of 8 rows are there, 7 are missing, 1 are of older code" in out
+    assert "DEVICE=cuda" in out
+
+
 @pytest.mark.parametrize("torn", [1, 20, 60])
 def test_a_torn_last_line_costs_its_row_alone(filled, torn):
     table = filled.with_suffix(".csv")
@@ -208,7 +219,7 @@ def test_what_alters_the_digest(toy, old, new):
 
 def test_the_digest_follows_shared_code(toy):
     shared, deeper = toy.with_name("_shared.py"), toy.with_name("_deeper.py")
-    shared.write_text("from rnncourse.experiments import _deeper\n\ndef help():\n    return 1\n")
+    shared.write_text("from . import _deeper\n\ndef help():\n    return 1\n")
     deeper.write_text("A = 1\n")
     edit(toy, "import time\n", "import time\nfrom rnncourse.experiments._shared import help\n")
     edit(toy, "time.sleep(SECONDS)", "help()")
@@ -256,22 +267,27 @@ def test_a_failing_run_loses_no_other(toy, capsys, how, message):
     assert counts(toy) == (6, 0, 2)
 
 
-def test_a_kill_in_mid_run_loses_no_finished_row(toy):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_stop_in_mid_run_loses_no_finished_row(toy, how):
     edit(toy, "SECONDS = 0.0", "SECONDS = 0.5")
     csv, log = toy.with_suffix(".csv"), toy.with_suffix(".log")
     call = [sys.executable, "-m", "rnncourse.experiments", "--folder", str(toy.parent)]
     environment = {**os.environ, "PYTHONPATH": str(Path(machine.__file__).parents[2])}
     process = subprocess.Popen(
         [*call, "run", "--jobs", "2"],
-        env=environment, start_new_session=True, stderr=subprocess.DEVNULL,
+        env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while not csv.exists() or len(csv.read_text().splitlines()) < 4:
         assert time.monotonic() < deadline, "no rows came"
         assert process.poll() is None, "the command ended by itself"
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)  # the command and its workers
-    process.wait()
+    os.killpg(process.pid, how)  # the command and its workers
+    said = process.communicate()[1]
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Stopped. The same command goes on from here." in said
+        assert "Traceback" not in said
 
     saved = rows(toy)
     assert 3 <= len(saved) < GRID
