@@ -27,7 +27,12 @@ class Stateful(Protocol):
 Part = Stateful | torch.Generator | np.random.Generator
 
 # What NumPy rebuilds its numbers and arrays from: PyTorch's safe loader does not know it.
-_NUMPY = [np.ndarray, np.dtype, np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0]]
+_NUMPY: list[Any] = [
+    np.ndarray,
+    np.dtype,
+    np.zeros(0).__reduce__()[0],
+    np.float64(0).__reduce__()[0],
+]
 _NUMPY += {type(np.dtype(c)) for c in "?" + np.typecodes["AllInteger"] + np.typecodes["AllFloat"]}
 
 
