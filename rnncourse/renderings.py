@@ -199,16 +199,17 @@ class Book:
                 return next(tokens).content
         raise ValueError(f"{name}: expected a title, found none")
 
+    def equations_of(self, name: str, text: str) -> dict[str, tuple[str, str]]:
+        """Return page and number of each equation in a text that has a label."""
+        labels = [t.info for t in self.tokens(text) if t.type == "math_block_label"]
+        return {label: (name, equation_number(name, n)) for n, label in enumerate(labels, 1)}
+
     @cached_property
     def equations(self) -> dict[str, tuple[str, str]]:
-        """Page and number of each equation that has a label."""
+        """Page and number of each equation in the notebooks that has a label."""
         found: dict[str, tuple[str, str]] = {}
         for path in sorted(self.root.glob("notebooks/**/*.md")):
-            name, count = self.name(path), 0
-            for token in self.tokens(path.read_text(encoding="utf-8")):
-                if token.type == "math_block_label":
-                    count += 1
-                    found[token.info] = name, equation_number(name, count)
+            found.update(self.equations_of(self.name(path), path.read_text(encoding="utf-8")))
         return found
 
     @cached_property
@@ -252,7 +253,9 @@ def portable(notebook: NotebookNode, book: Book, name: str) -> NotebookNode:
     ValueError
         If a reference leads nowhere, or the text uses something that has no portable form.
     """
-    result, markdown, section = deepcopy(notebook), _Markdown(book, name), ""
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    result, section = deepcopy(notebook), ""
+    markdown = _Markdown(book, name, book.equations_of(name, "\n\n".join(texts)))
     for number, cell in enumerate(result.cells):
         if cell.cell_type == "markdown":
             section = ([section, *re.findall(r"^## (.*)", cell.source, re.M)])[-1]
@@ -293,10 +296,11 @@ def for_site(source: NotebookNode, twin: NotebookNode) -> NotebookNode:
 
 
 class _Markdown:
-    """Writes the text of one page as plain Markdown."""
+    """Writes the text of one page, with these equations, as plain Markdown."""
 
-    def __init__(self, book: Book, name: str) -> None:
+    def __init__(self, book: Book, name: str, equations: dict[str, tuple[str, str]]) -> None:
         self.book, self.name = book, name
+        self.equations = {**book.equations, **equations}
         renderers = {
             "math_inline": self.math_inline,
             "math_block": self.math_block,
@@ -335,7 +339,7 @@ class _Markdown:
     def math_block(self, node: RenderTreeNode, context: RenderContext) -> str:
         lines = [line.strip() for line in node.content.strip().splitlines()]
         if node.type == "math_block_label":
-            lines.append(rf"\tag{{{self.book.equations[node.info][1]}}}")
+            lines.append(rf"\tag{{{self.equations[node.info][1]}}}")
         quoted = context.env["quoted"] or _within(node, "blockquote")
         # Within a quote, JupyterLab would take the quote's signs for mathematics.
         return f"$${' '.join(lines)}$$" if quoted else "\n".join(["$$", *lines, "$$"])
@@ -344,9 +348,9 @@ class _Markdown:
         kind, content = node.meta["name"], node.content
         match kind:
             case "eq":
-                if content not in self.book.equations:
+                if content not in self.equations:
                     raise self.wrong(f"there is no equation `{content}`: correct the reference")
-                page, number = self.book.equations[content]
+                page, number = self.equations[content]
                 return f"[({number})]({self.book.address(page, make_id(f'equation-{content}'))})"
             case "doc":
                 explicit, title, target = split_explicit_title(content)

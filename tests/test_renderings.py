@@ -53,11 +53,15 @@ def write(course, text, name="notebooks/05-this"):
         ("A price of \\$5 and \\$6.", "A price of \\$5 and \\$6."),
         ("$a\nb$", "$a b$"),
         ("$$\nx\n$$", "$$\nx\n$$"),
-        ("$$\na\n$$ (a-B)", "$$\na\n\\tag{7.1}\n$$"),
+        ("$$\na\n+b\n$$ (own)", "$$\na\n+b\n\\tag{5.1}\n$$"),
         (
             "See {eq}`a-B`, {eq}`c`.",
             f"See [(7.1)]({SITE}/notebooks/07-other.html#equation-a-b), "
             f"[(7.2)]({SITE}/notebooks/07-other.html#equation-c).",
+        ),
+        (
+            "$$\nx\n$$ (own)\n\n{eq}`own`",
+            f"$$\nx\n\\tag{{5.1}}\n$$\n\n[(5.1)]({SITE}/notebooks/05-this.html#equation-own)",
         ),
         ("{eq}`d`", f"[(1)]({SITE}/notebooks/sets/07-set.html#equation-d)"),
         ("[there](07-other)", f"[there]({SITE}/notebooks/07-other.html)"),
@@ -243,7 +247,7 @@ def words(parser, text):
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.relative_to(NOTEBOOKS).as_posix())
 def test_no_word_is_lost(source):
     """Where a cell has no reference and no box, both forms read the same."""
-    compared, writer = 0, renderings._Markdown(book(), book().name(source))
+    compared, writer = 0, renderings._Markdown(book(), book().name(source), {})
     for cell in read(source).cells:
         special = any(mark in cell.source for mark in ("{cite", "{eq}", "{doc}", ":::", "$$ ("))
         if cell.cell_type == "markdown" and not special:
