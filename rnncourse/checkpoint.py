@@ -2,6 +2,7 @@
 
 import copy
 import os
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -25,6 +26,15 @@ class Stateful(Protocol):
 
 Part = Stateful | torch.Generator | np.random.Generator
 
+# What NumPy rebuilds its numbers and arrays from: PyTorch's safe loader does not know it.
+_NUMPY: list[Any] = [
+    np.ndarray,
+    np.dtype,
+    np.zeros(0).__reduce__()[0],
+    np.float64(0).__reduce__()[0],
+]
+_NUMPY += {type(np.dtype(c)) for c in "?" + np.typecodes["AllInteger"] + np.typecodes["AllFloat"]}
+
 
 class Checkpoint:
     """Writes to a file, every so many steps, all that training needs to go on from there.
@@ -34,7 +44,9 @@ class Checkpoint:
     the step: ``on_step=lambda *step: stop(*step) or checkpoint(*step)``.
 
     The file holds the parts, the history, and the state of PyTorch's own random numbers, which
-    dropout draws from. It does not hold the place in the batches. Either make the same batches
+    dropout draws from. What could not be loaded again is never written: the states of the parts
+    are tensors, NumPy's numbers and arrays, numbers and text, in lists, tuples and dictionaries at
+    any depth. The file does not hold the place in the batches. Either make the same batches
     again and leave those out that are done, as in the example; or, where nothing but a random
     generator decides on the next batch, give this generator as a part, and leave none out.
 
@@ -46,8 +58,7 @@ class Checkpoint:
         How many steps lie between two writes.
     parts
         Model, optimizer, scheduler, and all else that changes in training: what has
-        ``state_dict`` and ``load_state_dict``, PyTorch generators, generators of
-        ``numpy.random.default_rng``.
+        ``state_dict`` and ``load_state_dict``, PyTorch generators, NumPy generators.
 
     Attributes
     ----------
@@ -93,15 +104,10 @@ class Checkpoint:
     def __init__(self, path: str | Path, *, every: int, **parts: Part) -> None:
         check_at_least("every", every, 1)
         for name, part in parts.items():
-            if isinstance(part, np.random.Generator):
-                # The state of others holds arrays, which no safe loader reads.
-                known = isinstance(part.bit_generator, np.random.PCG64)
-            else:
-                known = isinstance(part, Stateful | torch.Generator)
-            if not known:
+            if not isinstance(part, Part):
                 raise TypeError(
                     f"{name}: expected state_dict and load_state_dict, a torch.Generator or a "
-                    f"generator of numpy.random.default_rng, got {part!r}"
+                    f"numpy.random.Generator, got {part!r}"
                 )
         self.path = Path(path)
         self.every = every
@@ -125,9 +131,17 @@ class Checkpoint:
             self.save()
 
     def save(self) -> None:
-        """Write the file."""
+        """Write the file, and read it back before it replaces the one that is there.
+
+        Raises
+        ------
+        TypeError
+            If the state of a part holds something that could not be loaded again. The file that
+            is there stays.
+        """
+        states = {name: _state(part) for name, part in self.parts.items()}
         content = {
-            "parts": {name: _state(part) for name, part in self.parts.items()},
+            "parts": states,
             "names": self.history.names,
             "rows": torch.tensor(self.history.rows, dtype=torch.float64),
             "random": torch.get_rng_state(),
@@ -135,10 +149,17 @@ class Checkpoint:
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_name(self.path.name + ".new")
-        with new.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())  # the content is on the disk before the name is
+        try:
+            with new.open("wb") as file:
+                torch.save(content, file)
+                file.flush()
+                os.fsync(file.fileno())  # the content is on the disk before the name is
+            _read(new, mmap=True)  # the tensors stay on the disk
+        except Exception:
+            new.unlink(missing_ok=True)
+            for name, state in states.items():
+                _check_state(name, state)
+            raise
         os.replace(new, self.path)
 
     def load(self) -> History:
@@ -160,7 +181,7 @@ class Checkpoint:
             return self.history
         with file:
             try:
-                content = torch.load(file, map_location="cpu", weights_only=True)
+                content = _read(file)
                 saved = {**content["parts"]}
                 rows = [tuple(row) for row in content["rows"].tolist()]
                 history = History(content["names"], rows)
@@ -185,6 +206,25 @@ class Checkpoint:
             ) from error
         self.history = history
         return history
+
+
+def _read(file: Any, mmap: bool = False) -> Any:
+    """Read data and nothing else: a file that would run code is refused."""
+    with torch.serialization.safe_globals(_NUMPY):
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
+
+
+def _check_state(name: str, state: Any) -> None:
+    """Write and read a part's state in memory; if that fails, say whose state it is."""
+    try:
+        torch.save(state, file := BytesIO())
+        file.seek(0)
+        _read(file)
+    except Exception as error:
+        raise TypeError(
+            f"{name}: expected a state of tensors, arrays, numbers and text, in lists, tuples and "
+            f"dictionaries, got one that cannot be loaded again: {error}"
+        ) from error
 
 
 def _state(part: Part) -> Any:

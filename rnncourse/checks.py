@@ -108,7 +108,7 @@ def check_at_least(name: str, value: int, least: int) -> None:
         raise ValueError(f"{name}: expected at least {least}, got {value}")
 
 
-def check_lengths(lengths: Sequence[int], steps: int, batch: int) -> None:
+def check_lengths(lengths: Sequence[int], steps: int, batch: int | None = None) -> None:
     """Check the true lengths of a padded batch.
 
     Parameters
@@ -116,7 +116,7 @@ def check_lengths(lengths: Sequence[int], steps: int, batch: int) -> None:
     lengths
         One whole number a sequence.
     steps, batch
-        The batch's T and B.
+        The batch's T and B; any B if left out.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def check_lengths(lengths: Sequence[int], steps: int, batch: int) -> None:
     """
     if not hasattr(lengths, "__len__"):
         raise TypeError(f"lengths: expected one number a sequence, got {lengths!r}")
-    if len(lengths) != batch:
+    if batch is not None and len(lengths) != batch:
         raise ValueError(f"lengths: expected {batch} lengths, one a sequence, got {len(lengths)}")
     for i, n in enumerate(lengths):
         check_at_least(f"lengths[{i}]", n, 1)

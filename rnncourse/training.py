@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from rnncourse.checks import check_at_least
+from rnncourse.torch.private import norms, scale_
 
 Model = TypeVar("Model", bound=nn.Module)
 Batch = TypeVar("Batch")
@@ -234,29 +235,29 @@ def fit(
                 raise TypeError("loss: expected dense gradients, got a sparse one")
             # One call for all norms and one transfer: the only wait for the device in a step.
             # Stacked they have the widest dtype, so a loss in half precision rounds no norm.
-            norms_found = torch._foreach_norm(gradients)
+            norms_found = norms(gradients)
             value, *found = torch.stack(
                 [norm.to(result.device) for norm in (result.detach(), *norms_found)]
             ).tolist()
-            norms = [0.0] * len(parameters)
-            for i, norm in zip(present, found, strict=True):
-                norms[i] = norm
+            sizes = [0.0] * len(parameters)
+            for i, size in zip(present, found, strict=True):
+                sizes[i] = size
 
-            if not all(map(math.isfinite, (value, *norms))):
-                history.rows.append((value, time.perf_counter() - start, *norms))
-                first = next((i for i in arrived if not math.isfinite(norms[i])), None)
+            if not all(map(math.isfinite, (value, *sizes))):
+                history.rows.append((value, time.perf_counter() - start, *sizes))
+                first = next((i for i in arrived if not math.isfinite(sizes[i])), None)
                 if first is None:
                     raise DivergenceError(value, None, None, history)
                 raise DivergenceError(value, names[first], groups[first], history)
 
-            total = math.hypot(*norms)
+            total = math.hypot(*sizes)
             if clip_norm is not None and total > clip_norm:
-                torch._foreach_mul_(gradients, clip_norm / total)
+                scale_(gradients, clip_norm / total)
             optimizer.step()
             if scheduler is not None:
                 scheduler.step()
             now = time.perf_counter()
-            history.rows.append((value, now - start, *norms))
+            history.rows.append((value, now - start, *sizes))
             start = now
             bar.set_postfix_str(f"loss {value:.3f}", refresh=False)
             if on_step is not None and on_step(len(history) - 1, value):

@@ -105,6 +105,9 @@ def assert_same_bits(a, b):
     elif isinstance(a, torch.Tensor):
         assert a.dtype == b.dtype
         assert a.equal(b)
+    elif isinstance(a, np.ndarray):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
     else:
         assert a == b
 
@@ -167,6 +170,104 @@ def test_no_file_is_a_start_and_folders_are_made(tmp_path):
     assert len(checkpoint.load()) == 0
     checkpoint.save()
     assert len(checkpoint.load()) == 0
+
+
+class Kept:
+    """A part that consists of one value."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def state_dict(self):
+        return {"value": self.value}
+
+    def load_state_dict(self, state):
+        self.value = state["value"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.geomspace(1e-4, 1e-2, 3)[1],
+        np.float32(0.1),
+        np.int64(3),
+        np.bool_(True),
+        np.arange(6).reshape(2, 3).T,
+        [np.zeros(2), {"rate": np.float16(0.5)}],
+        np.random.MT19937(0).state,
+        torch.arange(6.0).view(2, 3).t(),
+        ("text", 1 + 2j, None, b"bytes", 2**80),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_was_saved_is_loaded_again(tmp_path, value):
+    Checkpoint(tmp_path / "run.pt", every=1, kept=Kept(value)).save()
+    other = Kept(None)
+    Checkpoint(tmp_path / "run.pt", every=1, kept=other).load()
+    assert_same_bits(other.value, value)
+
+
+def test_a_learning_rate_that_numpy_made(tmp_path):
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=np.geomspace(1e-4, 1e-2, 3)[1])
+    Checkpoint(tmp_path / "run.pt", every=1, model=model, optimizer=optimizer).save()
+    other = torch.optim.Adam(model.parameters())
+    Checkpoint(tmp_path / "run.pt", every=1, model=model, optimizer=other).load()
+    assert other.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"]
+
+
+def test_any_generator_of_numpy_goes_on_where_it_was(tmp_path):
+    for kind in (np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64):
+        generator, other = (np.random.Generator(kind(seed)) for seed in (0, 1))
+        generator.random(5)
+        Checkpoint(tmp_path / "run.pt", every=1, noise=generator).save()
+        Checkpoint(tmp_path / "run.pt", every=1, noise=other).load()
+        assert other.random() == generator.random()
+
+
+@pytest.mark.parametrize("value", [Path("x"), lambda: 0, np.array([{}]), range(3)], ids=repr)
+def test_what_could_not_be_loaded_is_not_saved(tmp_path, value):
+    part = Kept(1.0)
+    checkpoint = Checkpoint(tmp_path / "run.pt", every=1, model=nn.Linear(1, 1), kept=part)
+    checkpoint.save()
+    part.value = value
+    with pytest.raises(TypeError, match="kept: expected a state of tensors"):
+        checkpoint.save()
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
+    checkpoint.load()
+    assert part.value == 1.0
+
+
+class Spoils:
+    """Runs a command where it is unpickled without care."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_file_never_runs_code(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "run.pt", every=1, kept=Kept(1.0))
+    checkpoint.save()
+    content = torch.load(checkpoint.path)
+    content["parts"]["kept"]["value"] = Spoils(tmp_path / "ran")
+    torch.save(content, checkpoint.path)
+    with pytest.raises(ValueError, match="path: expected a checkpoint"):
+        checkpoint.load()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_full_disk_keeps_its_own_message(tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "run.pt", every=1, kept=Kept(1.0))
+
+    def fail(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save()
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", {"weights": 1}, [1], {"parts": 3}])
@@ -244,9 +345,8 @@ def test_bad_use_is_refused(tmp_path):
     model = nn.Linear(1, 1)
     with pytest.raises(ValueError, match="every: expected at least 1, got 0"):
         Checkpoint(tmp_path / "run.pt", every=0)
-    for part in (3, np.random.Generator(np.random.MT19937())):
-        with pytest.raises(TypeError, match="seed: expected state_dict and load_state_dict"):
-            Checkpoint(tmp_path / "run.pt", every=1, seed=part)
+    with pytest.raises(TypeError, match="seed: expected state_dict and load_state_dict"):
+        Checkpoint(tmp_path / "run.pt", every=1, seed=3)
     checkpoint = Checkpoint(tmp_path / "run.pt", every=1, model=model)
     checkpoint.save()
     with pytest.raises(ValueError, match=r"path: expected the parts \['net'\], got \['model'\]"):

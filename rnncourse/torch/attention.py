@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rnncourse.checks import check_at_least, check_dtype, check_lengths, check_shape, check_type
-from rnncourse.torch.layers import check_input, fits
+from rnncourse.checks import check_at_least, check_dtype, check_shape, check_type
+from rnncourse.torch.layers import Lengths, check_input, fits, true_lengths
 
 
 def dot_product_attention(
@@ -290,8 +290,10 @@ def causal_mask(L: int, S: int, device: torch.device | str | None = None) -> Ten
     return torch.ones(L, S, dtype=torch.bool, device=device).tril(S - L)
 
 
-def length_mask(lengths: Tensor, S: int) -> Tensor:
+def length_mask(lengths: Lengths, S: int) -> Tensor:
     """Let every query look at the true steps of each padded sequence: ``(B, 1, S)``.
+
+    The mask is on the device of the lengths; on the CPU where these are a list.
 
     Where queries are padded as well, as in self-attention, a padded step still looks, and what
     stands there reaches the gradients. With ``mask & mask.mT`` it neither looks nor is looked at,
@@ -300,7 +302,7 @@ def length_mask(lengths: Tensor, S: int) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        If ``lengths`` is no tensor or a length is not a whole number from 1 to S.
+        If a length is not a whole number from 1 to S.
 
     Examples
     --------
@@ -314,10 +316,9 @@ def length_mask(lengths: Tensor, S: int) -> Tensor:
     >>> x.grad.isfinite().all()
     tensor(True)
     """
-    check_type("lengths", lengths, Tensor)
-    check_shape("lengths", lengths.shape, ("B",))
-    check_lengths(lengths.tolist(), S, len(lengths))
-    return torch.arange(S, device=lengths.device) < lengths[:, None, None]
+    device = lengths.device if isinstance(lengths, Tensor) else None
+    true = true_lengths(lengths, S).to(device)
+    return torch.arange(S, device=device) < true[:, None, None]
 
 
 def sinusoidal(positions: Tensor, size: int, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rnncourse.torch.layers import DropIn
+from rnncourse.torch.private import watched
 from rnncourse.torch.steps import Steps, recorded, resize, tanh_for, unroll
 
 
@@ -103,9 +104,9 @@ class HandDerived(torch.autograd.Function):
         steps, needs, inputs = ctx.steps, ctx.needs_input_grad, (x, h0, w_ih, w_hh, b_ih, b_hh)
         dout = torch.zeros_like(h) if dout is None else dout
         dh = torch.zeros_like(h0) if dh_n is None else dh_n
-        if torch.is_grad_enabled():  # asked for a gradient of the gradient
+        grads = (dout, dh)
+        if torch.is_grad_enabled() or watched(*grads):  # a gradient of the gradient, or many
             settings = (steps.sizes, steps.reverse)
-            grads = (dout, dh)
             return *recorded(recurrence, inputs, needs, grads, *settings), None, None
 
         H = h0.shape[1]
@@ -150,12 +151,17 @@ class HandDerived(torch.autograd.Function):
         return dx, dh, dw_ih, dw_hh, db_ih, db_hh, None, None
 
 
-class GRU(DropIn, nn.GRU):
+class GRU(DropIn[Tensor], nn.GRU):
     """A gated recurrent unit with the interface, weights and numbers of ``torch.nn.GRU``.
 
     It takes ``torch.nn.GRU``'s arguments: ``input_size``, ``hidden_size``, ``num_layers``,
     ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``device`` and ``dtype``, and
-    ``kernel`` (see :class:`~rnncourse.torch.layers.DropIn`).
+    ``kernel`` (see :class:`~rnncourse.torch.layers.DropIn`). On a CPU it trains through the pass
+    derived by hand, from 8 steps on.
+
+    Where the hand-derived pass trains, the output must not be changed in place before
+    ``backward``, as by ``+=``, ``relu_`` or ``Dropout(inplace=True)``: copy it first.
+    ``torch.nn.GRU`` allows it on a CPU.
 
     Raises
     ------
@@ -166,9 +172,36 @@ class GRU(DropIn, nn.GRU):
     --------
     >>> net = GRU(3, 4)
     >>> out, h_n = net(torch.zeros(5, 2, 3))
-    >>> out.shape, h_n.shape, net.ran
-    (torch.Size([5, 2, 4]), torch.Size([1, 2, 4]), 'hand-derived')
+    >>> out.shape, h_n.shape
+    (torch.Size([5, 2, 4]), torch.Size([1, 2, 4]))
     """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        kernel: str = "auto",
+    ) -> None:
+        super().__init__(
+            kernel,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            device=device,
+            dtype=dtype,
+        )
 
     def _pass(
         self,

@@ -1,27 +1,29 @@
 """What RNN, GRU and LSTM share: layouts of input, layers and directions, and which pass runs.
 
-The checks of tensors, and of what autocast and transforms ask for, serve the other layers too.
+The checks of tensors, and of what autocast asks for, serve the other layers too.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from rnncourse.checks import check_choice, check_dtype, check_lengths, check_shape, check_type
+from rnncourse.torch.private import watched
 
 KERNELS = ("auto", "hand-derived", "torch")
 
 CASTS = {torch.float32, torch.bfloat16, torch.float16}
 """Dtypes that autocast turns into one another."""
 
+Lengths = Tensor | Sequence[int]
+"""True lengths of the sequences of a padded batch."""
 
-def transformed() -> bool:
-    """Whether ``torch.func`` or forward-mode differentiation needs all operations to see."""
-    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+State = TypeVar("State")
+Data = TypeVar("Data", bound=Tensor | PackedSequence)
 
 
 def autocasts(weight: Tensor) -> bool:
@@ -49,25 +51,31 @@ def check_input(name: str, x: Tensor, shape: tuple[int | str, ...], weight: Tens
         check_dtype(name, x.dtype, weight.dtype)
 
 
-def check_true_lengths(lengths: Tensor, steps: int, batch: int) -> None:
-    """Check a tensor of true lengths.
+def true_lengths(lengths: Lengths, steps: int, batch: int | None = None) -> Tensor:
+    """Return the true lengths of a padded batch, once checked: int64 ``(B,)`` on the CPU.
+
+    Where PyTorch only traces, there is no number to check, and they stay where they are.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no tensor, or as for :func:`rnncourse.checks.check_lengths`.
+        As for :func:`rnncourse.checks.check_lengths`.
     """
-    check_type("lengths", lengths, Tensor)
-    check_lengths(lengths.tolist(), steps, batch)
+    if isinstance(lengths, Tensor) and watched(lengths):
+        return lengths.long()
+    values: Any = lengths.tolist() if isinstance(lengths, Tensor) else lengths
+    check_lengths(values, steps, batch)
+    return torch.tensor([int(n) for n in values])
 
 
-def fastest(mode: str, data: Tensor, packed: bool, training: bool) -> str:
+def fastest(mode: str, data: Tensor, steps: int, packed: bool, training: bool) -> str:
     """Choose the faster pass, by the measurements of ``make bench``.
 
     PyTorch runs an LSTM in float32 through oneDNN on a CPU, and all layers through cuDNN on a
     CUDA device: libraries that fuse the operations of a step. Elsewhere it records every step,
-    and the hand-derived pass, which does not, trains 1.2 to 2.2 times as fast. Where no gradient
-    is wanted, nothing is recorded and the two are about even.
+    and the hand-derived pass, which does not, trains 1.2 to 2.2 times as fast; but below some 8
+    steps its own start costs more than that. Where no gradient is wanted, nothing is recorded,
+    and PyTorch's pass is as fast.
 
     Parameters
     ----------
@@ -75,6 +83,8 @@ def fastest(mode: str, data: Tensor, packed: bool, training: bool) -> str:
         The cell, as ``torch.nn`` calls it: ``"RNN_TANH"``, ``"RNN_RELU"``, ``"GRU"``, ``"LSTM"``.
     data
         The input.
+    steps
+        How many steps it has, T.
     packed
         Whether it is a ``PackedSequence``.
     training
@@ -85,18 +95,21 @@ def fastest(mode: str, data: Tensor, packed: bool, training: bool) -> str:
     kernel
         ``"hand-derived"`` or ``"torch"``.
     """
-    if not training or transformed():
+    if not training or steps < 8:
         return "torch"
     device = data.device.type
+    if device != "cpu" or torch.is_autocast_enabled(device):
+        return "torch"
     has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     onednn = has_onednn and data.dtype == torch.float32 and not packed
-    if device != "cpu" or torch.is_autocast_enabled(device) or (mode == "LSTM" and onednn):
-        return "torch"
-    return "hand-derived"
+    return "torch" if mode == "LSTM" and onednn else "hand-derived"
 
 
-def _has_rows(input: Any) -> bool:
-    return isinstance(input, PackedSequence) or (isinstance(input, Tensor) and input.numel() > 0)
+def _is_batch(input: Any) -> bool:
+    """Whether a pass of ``torch.nn`` may be tried; it takes an empty batch, which we refuse."""
+    if isinstance(input, Tensor):
+        return input.dim() in (2, 3) and input.numel() > 0
+    return isinstance(input, PackedSequence)
 
 
 def _to(value: Any, weight: Tensor) -> Any:
@@ -106,44 +119,93 @@ def _to(value: Any, weight: Tensor) -> Any:
     return tuple(_to(v, weight) for v in value) if isinstance(value, tuple | list) else value
 
 
-class DropIn(nn.RNNBase):
+class DropIn(nn.RNNBase, Generic[State]):
     """Base of :class:`RNN`, :class:`GRU` and :class:`LSTM`: all but the pass itself.
 
     The hand-derived pass keeps its output for the gradient: to change an output in place before
-    ``backward``, which ``torch.nn`` allows for RNN and GRU on a CPU, copy it first.
+    ``backward``, which ``torch.nn`` allows for RNN and GRU on a CPU, copy it first. Where PyTorch
+    must see each operation (:func:`rnncourse.torch.private.watched`), its own pass runs, whatever
+    was asked for.
 
     Attributes
     ----------
     kernel
         Which pass runs: ``"hand-derived"``, ``"torch"`` (PyTorch's own) or ``"auto"``, the faster
-        of the two as :func:`fastest` knows it. May be set at any time.
-    ran
-        Which of the two ran last; ``None`` before the first run.
+        of the two as :func:`fastest` knows it. May be set at any time; :meth:`kernel_for` tells
+        what it comes to.
     """
 
-    state_names: tuple[str, ...] = ("hx",)
+    state_names: ClassVar[tuple[str, ...]] = ("hx",)
+    weight_ih_l0: Tensor
 
-    def __init__(self, *args: Any, kernel: str = "auto", **kwargs: Any) -> None:
+    def __init__(self, kernel: str, **settings: Any) -> None:
         check_choice("kernel", kernel, KERNELS)
-        super().__init__(*args, **kwargs)
-        if self.proj_size:
-            got = self.proj_size
-            raise ValueError(f"proj_size: expected 0 (torch.nn.LSTM has projections), got {got}")
+        super().__init__(**settings)
         self.kernel = kernel
-        self.ran: str | None = None
+
+    @classmethod
+    def from_torch(cls, module: nn.RNNBase, kernel: str = "auto") -> Self:
+        """Return the layer that takes the place of one of ``torch.nn`` and shares its weights.
+
+        The parameters are the same objects, so an optimizer that has them goes on training them.
+
+        Parameters
+        ----------
+        module
+            A ``torch.nn.RNN`` for :class:`RNN`, and so on.
+        kernel
+            As for the layer itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the module is of another class, has projections, or has other parameters than its
+            class, as with a weight norm.
+
+        Examples
+        --------
+        >>> from rnncourse.torch import GRU
+        >>> theirs = nn.GRU(3, 4, batch_first=True)
+        >>> ours = GRU.from_torch(theirs)
+        >>> ours, ours.weight_hh_l0 is theirs.weight_hh_l0
+        (GRU(3, 4, batch_first=True), True)
+        """
+        theirs = next(c for c in cls.__mro__ if not issubclass(c, DropIn))
+        if not isinstance(module, theirs):
+            got = type(module).__name__
+            raise TypeError(f"module: expected torch.nn.{theirs.__name__}, got {got}")
+        names = ["input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout"]
+        names += ["bidirectional"] + ["nonlinearity"] * isinstance(module, nn.RNN)
+        names += ["proj_size"] * (module.proj_size > 0)
+        make: Any = cls
+        net: Self = make(**{n: getattr(module, n) for n in names}, kernel=kernel, device="meta")
+        parameters = dict(module.named_parameters(recurse=False))
+        if (wanted := [n for n, _ in net.named_parameters()]) != [*parameters]:
+            raise ValueError(f"module: expected the parameters {wanted}, got {[*parameters]}")
+        for name, parameter in parameters.items():
+            setattr(net, name, parameter)
+        return net.train(module.training)
+
+    @property
+    def ran(self) -> str:
+        """Which pass was asked for; with ``"auto"`` ask :meth:`kernel_for` what it comes to."""
+        return self.kernel
 
     def extra_repr(self) -> str:
         """Say what the layer is made of."""
         text = super().extra_repr()
         return text if self.kernel == "auto" else f"{text}, kernel={self.kernel!r}"
 
+    if TYPE_CHECKING:  # a module of torch.nn tells an editor nothing of its arguments
+
+        def __call__(
+            self, input: Data, hx: State | None = None, lengths: Lengths | None = None
+        ) -> tuple[Data, State]:
+            """Run the network: see :meth:`forward`."""
+
     def forward(
-        self,
-        input: Tensor | PackedSequence,
-        hx: Any = None,
-        *,
-        lengths: Tensor | None = None,
-    ) -> Any:
+        self, input: Data, hx: State | None = None, lengths: Lengths | None = None
+    ) -> tuple[Data, State]:
         """Run the network.
 
         Parameters
@@ -155,9 +217,9 @@ class DropIn(nn.RNNBase):
             Initial state, ``(num_layers * directions, B, H)``, without B for one sequence; for an
             LSTM a pair ``(h_0, c_0)`` of such tensors. Zeros if left out.
         lengths
-            True length of each sequence of a padded batch, ``(B,)``, in any order. What stands
-            behind a sequence's end is never looked at, and the output there is zero. (An
-            addition to ``torch.nn``, in place of packing and unpacking.)
+            True length of each sequence of a padded batch, in any order: B whole numbers, in a
+            tensor or a list. What comes after a sequence's end is never looked at, and the output
+            there is zero. (An addition to ``torch.nn``, in place of packing and unpacking.)
 
         Returns
         -------
@@ -174,47 +236,58 @@ class DropIn(nn.RNNBase):
             If the input's or the state's dtype is not the weights', or an argument's type is
             wrong.
         """
-        unrecorded = lengths is None and not torch.is_grad_enabled()
-        if unrecorded and self.kernel in ("auto", "torch") and _has_rows(input):
-            # PyTorch's pass. Our checks cost 4 % of a small one ("inference" in the benchmark):
-            # they come after, and only where PyTorch refuses, to say it more clearly.
+        result: tuple[Data, State]
+        if lengths is not None:
+            result = self._padded(input, hx, self._check(input, hx, lengths))
+            return result
+        if _is_batch(input) and self.kernel_for(input) == "torch":
+            # Our checks take a few percent of a small pass: they come after PyTorch's own, where
+            # it refuses, to say it more clearly.
             try:
                 result = super().forward(input, hx)
             except Exception:
-                self._check(input, hx, lengths)
+                self._check(input, hx)
                 raise
-            if self.ran != "torch":
-                self.ran = "torch"
             return result
-        if self.kernel == "hand-derived" and autocasts(weight := next(self.parameters())):
+        if autocasts(weight := self.weight_ih_l0):
             with torch.autocast(weight.device.type, enabled=False):
-                return self.forward(_to(input, weight), _to(hx, weight), lengths=lengths)
-        self._check(input, hx, lengths)
-        if lengths is not None and isinstance(input, Tensor):
-            ragged = pack_padded_sequence(
-                input, lengths.cpu(), self.batch_first, enforce_sorted=False
-            )
-            out, h_n = self.forward(ragged, hx)
-            steps = input.shape[1 if self.batch_first else 0]
-            return pad_packed_sequence(out, self.batch_first, total_length=steps)[0], h_n
-        data = input.data if isinstance(input, PackedSequence) else input
-        kernel = self.kernel
-        if kernel == "auto":
-            training = torch.is_grad_enabled() and (
-                data.requires_grad or any(w.requires_grad for w in self.parameters())
-            )
-            kernel = fastest(self.mode, data, data is not input, training)
-        if self.ran != kernel:  # setting an attribute of a module is slow
-            self.ran = kernel
-        if kernel == "torch":
-            return super().forward(input, hx)
+                return self.forward(_to(input, weight), _to(hx, weight))
+        self._check(input, hx)
+        result = self._by_hand(input, hx)
+        return result
+
+    def kernel_for(self, input: Tensor | PackedSequence) -> str:
+        """Return which pass an input gets here and now: ``"hand-derived"`` or ``"torch"``."""
+        data, packed = (input.data, True) if isinstance(input, PackedSequence) else (input, False)
+        if self.kernel == "torch" or watched(data):
+            return "torch"
+        if self.kernel != "auto":
+            return self.kernel
         if isinstance(input, PackedSequence):
-            order, back = input.sorted_indices, input.unsorted_indices
-            states = self._states(hx, data, int(input.batch_sizes[0]))
+            steps = len(input.batch_sizes)
+        else:
+            steps = input.shape[1 if self.batch_first and input.dim() == 3 else 0]
+        training = torch.is_grad_enabled() and (
+            data.requires_grad or any(w.requires_grad for ws in self.all_weights for w in ws)
+        )
+        return fastest(self.mode, data, steps, packed, training)
+
+    def _padded(self, input: Any, hx: Any, lengths: Tensor) -> Any:
+        """Run the network on a padded batch."""
+        ragged = pack_padded_sequence(input, lengths, self.batch_first, enforce_sorted=False)
+        out, h_n = self.forward(ragged, hx)
+        steps = input.shape[1 if self.batch_first else 0]
+        return pad_packed_sequence(out, self.batch_first, total_length=steps)[0], h_n
+
+    def _by_hand(self, input: Any, hx: Any) -> Any:
+        """Run the hand-derived pass: on rows, whatever the input's layout."""
+        if isinstance(input, PackedSequence):
+            data, sizes, order, back = input
+            states = self._states(hx, data, int(sizes[0]))
             if order is not None:
                 states = [s.index_select(1, order) for s in states]
-            out, last = self._layers(data, input.batch_sizes.tolist(), states)
-            out = PackedSequence(out, input.batch_sizes, order, back)
+            rows, last = self._layers(data, sizes.tolist(), states)
+            out: Any = PackedSequence(rows, sizes, order, back)
             if back is not None:
                 last = [s.index_select(1, back) for s in last]
         elif input.dim() == 2:
@@ -234,10 +307,10 @@ class DropIn(nn.RNNBase):
         """How many initial states there are: one a layer and direction."""
         return self.num_layers * (2 if self.bidirectional else 1)
 
-    def _check(self, input: Any, hx: Any, lengths: Tensor | None) -> None:
-        """Check what the user passes in."""
+    def _check(self, input: Any, hx: Any, lengths: Any = None) -> Any:
+        """Check what the user passes in, and return the true lengths."""
         check_choice("kernel", self.kernel, KERNELS)
-        weight = next(self.parameters())
+        weight, true = self.weight_ih_l0, None
         batch: tuple[int, ...]
         if isinstance(input, PackedSequence):
             if lengths is not None:
@@ -250,12 +323,12 @@ class DropIn(nn.RNNBase):
             check_input("input", input, (*axes, self.input_size), weight)
             batch = () if single else (input.shape[axes.index("B")],)
             if lengths is not None:
-                check_true_lengths(lengths, input.shape[axes.index("T")], *batch)
+                true = true_lengths(lengths, input.shape[axes.index("T")], *batch)
         else:
             got = type(input).__name__
             raise TypeError(f"input: expected a Tensor or a PackedSequence, got {got}")
         if hx is None:
-            return
+            return true
         states, names = (hx,), self.state_names
         if len(names) > 1:
             if not isinstance(hx, tuple | list) or len(hx) != len(names):
@@ -265,6 +338,7 @@ class DropIn(nn.RNNBase):
         for name, state in zip(names, states, strict=True):
             shape = (self._rows, *batch, self.hidden_size)
             check_input(name, state, shape, weight)
+        return true
 
     def _states(self, hx: Any, x: Tensor, B: int) -> list[Tensor]:
         """Return the initial states, zeros where none are given."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rnncourse.torch.layers import DropIn
+from rnncourse.torch.private import watched
 from rnncourse.torch.steps import Steps, light, recorded, resize, unroll
 
 
@@ -113,9 +114,9 @@ class HandDerived(torch.autograd.Function):
         dout = torch.zeros_like(h) if dout is None else dout
         dh = torch.zeros_like(h0) if dh_n is None else dh_n
         dc = torch.zeros_like(c0) if dc_n is None else dc_n
-        if torch.is_grad_enabled():  # asked for a gradient of the gradient
+        grads = (dout, dh, dc)
+        if torch.is_grad_enabled() or watched(*grads):  # a gradient of the gradient, or many
             settings = (steps.sizes, steps.reverse)
-            grads = (dout, dh, dc)
             return *recorded(recurrence, inputs, needs, grads, *settings), None, None
 
         H = h0.shape[1]
@@ -160,7 +161,7 @@ class HandDerived(torch.autograd.Function):
         return dx, dh, dc, dw_ih, dw_hh, dbias, None, None
 
 
-class LSTM(DropIn, nn.LSTM):
+class LSTM(DropIn[tuple[Tensor, Tensor]], nn.LSTM):
     """Long short-term memory with the interface, weights and numbers of ``torch.nn.LSTM``.
 
     It takes ``torch.nn.LSTM``'s arguments: ``input_size``, ``hidden_size``, ``num_layers``,
@@ -176,11 +177,43 @@ class LSTM(DropIn, nn.LSTM):
     --------
     >>> net = LSTM(3, 4, kernel="hand-derived")
     >>> out, (h_n, c_n) = net(torch.zeros(5, 2, 3))
-    >>> out.shape, h_n.shape, c_n.shape, net.ran
-    (torch.Size([5, 2, 4]), torch.Size([1, 2, 4]), torch.Size([1, 2, 4]), 'hand-derived')
+    >>> out.shape, h_n.shape, c_n.shape
+    (torch.Size([5, 2, 4]), torch.Size([1, 2, 4]), torch.Size([1, 2, 4]))
     """
 
     state_names = ("h_0", "c_0")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        kernel: str = "auto",
+    ) -> None:
+        if proj_size:
+            raise ValueError(
+                f"proj_size: expected 0 (torch.nn.LSTM has projections), got {proj_size}"
+            )
+        super().__init__(
+            kernel,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            device=device,
+            dtype=dtype,
+        )
 
     def _pass(
         self,

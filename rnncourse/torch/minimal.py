@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rnncourse.checks import check_at_least, check_shape, check_type
-from rnncourse.torch.attention import length_mask
-from rnncourse.torch.layers import fits
+from rnncourse.torch.layers import Lengths, fits, true_lengths
 from rnncourse.torch.scan import linear_recurrence
 
 
 class LinearRecurrent(nn.Module):
     """What all have in common: ``h[t] = keep[t] * h[t - 1] + add[t]``, then an output.
 
-    A layer of this kind says what it keeps and adds (:meth:`coefficients`), and what comes out
-    (:meth:`read`). ``input_size`` and ``hidden_size`` are I and H.
+    A layer of this kind says what it keeps and adds (:meth:`coefficients`), what comes out
+    (:meth:`read`), and which of its weights has the input's dtype (:attr:`weight`).
+    ``input_size`` and ``hidden_size`` are I and H.
     """
 
     def __init__(self, input_size: int, hidden_size: int, batch_first: bool) -> None:
@@ -31,7 +31,7 @@ class LinearRecurrent(nn.Module):
         self.input_size, self.hidden_size, self.batch_first = input_size, hidden_size, batch_first
 
     def forward(
-        self, input: Tensor, hx: Tensor | None = None, lengths: Tensor | None = None
+        self, input: Tensor, hx: Tensor | None = None, lengths: Lengths | None = None
     ) -> tuple[Tensor, Tensor]:
         """Run the layer on whole sequences, all steps at once.
 
@@ -42,13 +42,13 @@ class LinearRecurrent(nn.Module):
         hx
             Initial state, ``(1, B, H)`` as ``torch.nn.GRU`` has it; zeros if left out.
         lengths
-            True length of each padded sequence, ``(B,)``; T for all if left out. What stands
-            behind is never read.
+            True length of each padded sequence: B whole numbers, in a tensor or a list; T for all
+            if left out. What comes after is never read.
 
         Returns
         -------
         out, h_n
-            Outputs ``(T, B, H)``, laid out as the input and zero behind a sequence's end, and the
+            Outputs ``(T, B, H)``, laid out as the input and zero after a sequence's end, and the
             state at each end, ``(1, B, H)``: hand it over with the next piece of the sequences.
 
         Raises
@@ -60,13 +60,12 @@ class LinearRecurrent(nn.Module):
             number.
         """
         axes = ("B", "T") if self.batch_first else ("T", "B")
-        _check("input", input, (*axes, self.input_size), next(self.parameters()))
+        _check("input", input, (*axes, self.input_size), self.weight)
         x = input.transpose(0, 1) if self.batch_first else input  # (T, B, I)
         T, B, _ = x.shape
         if lengths is not None:
-            check_type("lengths", lengths, Tensor)
-            check_shape("lengths", lengths.shape, (B,))
-            real = length_mask(lengths, T).permute(2, 0, 1)  # (T, B, 1)
+            true = true_lengths(lengths, T, B).to(x.device)
+            real = (torch.arange(T, device=x.device)[:, None] < true)[..., None]  # (T, B, 1)
             x = torch.where(real, x, 0)
         keep, add = self.coefficients(x)
         if hx is not None:
@@ -75,7 +74,7 @@ class LinearRecurrent(nn.Module):
         out, h_n = self.read(h, x), h[-1:]
         if lengths is not None:
             out = torch.where(real, out, 0)
-            h_n = h[lengths.long() - 1, torch.arange(B, device=h.device)][None]
+            h_n = h[true - 1, torch.arange(B, device=h.device)][None]
         return (out.transpose(0, 1) if self.batch_first else out), h_n
 
     def step(self, x: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -83,12 +82,17 @@ class LinearRecurrent(nn.Module):
 
         The state is zeros if left out.
         """
-        _check("x", x, ("B", self.input_size), next(self.parameters()))
+        _check("x", x, ("B", self.input_size), self.weight)
         keep, add = self.coefficients(x)
         if h is not None:
             _check("h", h, (len(x), self.hidden_size), add)
         h = add if h is None else keep * h.to(add.dtype) + add
         return self.read(h, x), h
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight that meets the input."""
+        raise NotImplementedError
 
     def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return what each step keeps of the state, and what it adds: ``(..., H)`` each.
@@ -119,6 +123,11 @@ class _Minimal(LinearRecurrent):
         super().__init__(input_size, hidden_size, batch_first)
         outputs = self.blocks * hidden_size
         self.linear = nn.Linear(input_size, outputs, bias, device=device, dtype=dtype)
+
+    @property
+    def weight(self) -> Tensor:
+        """That of the linear map."""
+        return self.linear.weight
 
 
 class MinGRU(_Minimal):

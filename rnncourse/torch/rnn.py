@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from rnncourse.checks import check_choice
 from rnncourse.torch.layers import DropIn
+from rnncourse.torch.private import watched
 from rnncourse.torch.steps import Steps, recorded, resize, tanh_for, unroll
 
 
@@ -100,9 +101,9 @@ class HandDerived(torch.autograd.Function):
         steps, needs, inputs = ctx.steps, ctx.needs_input_grad, (x, h0, w_ih, w_hh, bias)
         dout = torch.zeros_like(h) if dout is None else dout
         dh = torch.zeros_like(h0) if dh_n is None else dh_n
-        if torch.is_grad_enabled():  # asked for a gradient of the gradient
+        grads = (dout, dh)
+        if torch.is_grad_enabled() or watched(*grads):  # a gradient of the gradient, or many
             settings = (steps.sizes, ctx.nonlinearity, steps.reverse)
-            grads = (dout, dh)
             return *recorded(recurrence, inputs, needs, grads, *settings), None, None, None
 
         tanh, H = ctx.nonlinearity == "tanh", h0.shape[1]
@@ -137,14 +138,18 @@ class HandDerived(torch.autograd.Function):
         return dx, dh, dw_ih, dw_hh, dbias, None, None, None
 
 
-class RNN(DropIn, nn.RNN):
+class RNN(DropIn[Tensor], nn.RNN):
     """A recurrent network with the interface, weights and numbers of ``torch.nn.RNN``.
 
     It takes ``torch.nn.RNN``'s arguments: ``input_size``, ``hidden_size``, ``num_layers``,
     ``nonlinearity`` (``"tanh"`` or ``"relu"``), ``bias``, ``batch_first``, ``dropout``,
     ``bidirectional``, ``device`` and ``dtype``, and ``kernel`` (see
-    :class:`~rnncourse.torch.layers.DropIn`). On a CPU it trains through the pass derived by hand.
-    A gradient of a gradient is right as well (through a recorded loop).
+    :class:`~rnncourse.torch.layers.DropIn`). On a CPU it trains through the pass derived by hand,
+    from 8 steps on. A gradient of a gradient is right as well (through a recorded loop).
+
+    Where the hand-derived pass trains, the output must not be changed in place before
+    ``backward``, as by ``+=``, ``relu_`` or ``Dropout(inplace=True)``: copy it first.
+    ``torch.nn.RNN`` allows it on a CPU.
 
     Raises
     ------
@@ -155,14 +160,39 @@ class RNN(DropIn, nn.RNN):
     --------
     >>> net = RNN(3, 4)
     >>> out, h_n = net(torch.zeros(5, 2, 3))
-    >>> out.shape, h_n.shape, net.ran
-    (torch.Size([5, 2, 4]), torch.Size([1, 2, 4]), 'hand-derived')
+    >>> out.shape, h_n.shape
+    (torch.Size([5, 2, 4]), torch.Size([1, 2, 4]))
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        f = args[3] if len(args) > 3 else kwargs.get("nonlinearity", "tanh")
-        check_choice("nonlinearity", f, ("tanh", "relu"))
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        kernel: str = "auto",
+    ) -> None:
+        check_choice("nonlinearity", nonlinearity, ("tanh", "relu"))
+        super().__init__(
+            kernel,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            nonlinearity=nonlinearity,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            device=device,
+            dtype=dtype,
+        )
 
     def _pass(
         self,

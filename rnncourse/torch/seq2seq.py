@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from rnncourse.checks import check_at_least, check_choice, check_shape, check_type
 from rnncourse.torch.attention import AdditiveAttention, dot_product_attention, length_mask
 from rnncourse.torch.gru import GRU
-from rnncourse.torch.layers import check_true_lengths
+from rnncourse.torch.layers import Lengths, true_lengths
 from rnncourse.torch.transformer import check_ids
 
 ATTENTIONS = (None, "dot", "additive")
@@ -122,7 +122,7 @@ class EncoderDecoder(nn.Module):
         self.output = nn.Linear(H, target_size, device=device, dtype=dtype)
         self.dropout = nn.Dropout(dropout)
 
-    def encode(self, source: Tensor, lengths: Tensor | None = None) -> State:
+    def encode(self, source: Tensor, lengths: Lengths | None = None) -> State:
         """Read the source.
 
         Parameters
@@ -144,9 +144,7 @@ class EncoderDecoder(nn.Module):
         """
         check_ids("source", source, ("S", "B"), self.source_embedding.num_embeddings)
         S, B = source.shape
-        if lengths is None:
-            lengths = torch.full((B,), S)
-        check_true_lengths(lengths, S, B)
+        lengths = true_lengths([S] * B if lengths is None else lengths, S, B)
         x = self.dropout(self.source_embedding(source))  # (S, B, I)
         out, hidden = _run(self.encoder, x, None, lengths)
         if self.encoder.bidirectional:
@@ -155,7 +153,7 @@ class EncoderDecoder(nn.Module):
         return State(hidden, out, mask.permute(2, 0, 1))
 
     def decode(
-        self, ids: Tensor, state: State, lengths: Tensor | None = None
+        self, ids: Tensor, state: State, lengths: Lengths | None = None
     ) -> tuple[Tensor, State, Tensor | None]:
         """Score the symbol after each of the given ones.
 
@@ -186,7 +184,7 @@ class EncoderDecoder(nn.Module):
         B = state.mask.shape[1]
         check_ids("ids", ids, ("T", B), self.target_embedding.num_embeddings)
         if lengths is not None:
-            check_true_lengths(lengths, len(ids), B)
+            lengths = true_lengths(lengths, len(ids), B)
         x = self.dropout(self.target_embedding(ids))  # (T, B, I)
         out, hidden = _run(self.decoder, x, state.hidden, lengths)  # (T, B, H)
         weights = None
@@ -202,7 +200,7 @@ class EncoderDecoder(nn.Module):
         return self.output(self.dropout(out)), state._replace(hidden=hidden), weights
 
     def forward(
-        self, source: Tensor, source_lengths: Tensor | None, target: Tensor
+        self, source: Tensor, source_lengths: Lengths | None, target: Tensor
     ) -> tuple[Tensor, State, Tensor | None]:
         """Return what :meth:`decode` does for a target that is known."""
         return self.decode(target, self.encode(source, source_lengths))
@@ -222,9 +220,9 @@ class EncoderDecoder(nn.Module):
     def loss(
         self,
         source: Tensor,
-        source_lengths: Tensor | None,
+        source_lengths: Lengths | None,
         target: Tensor,
-        target_lengths: Tensor | None = None,
+        target_lengths: Lengths | None = None,
     ) -> Tensor:
         """Return the mean cross-entropy of the target's symbols under teacher forcing.
 
@@ -254,9 +252,7 @@ class EncoderDecoder(nn.Module):
         check_ids("target", target, ("T", source.shape[-1]), self.target_embedding.num_embeddings)
         T, B = target.shape
         check_at_least("T of target", T, 2)
-        if target_lengths is None:
-            target_lengths = torch.full((B,), T)
-        check_true_lengths(target_lengths, T, B)
+        target_lengths = true_lengths([T] * B if target_lengths is None else target_lengths, T, B)
         check_at_least("shortest of target_lengths", int(target_lengths.min()), 2)
         state = self.encode(source, source_lengths)
         logits, _, _ = self.decode(target[:-1], state, target_lengths - 1)  # (T - 1, B, V)
@@ -272,7 +268,7 @@ def _run(
     if lengths is None:
         out, hidden = net(x, hidden)
         return out, hidden
-    packed = pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)
+    packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
     out, hidden = net(packed, hidden)
     return pad_packed_sequence(out, total_length=len(x))[0], hidden
 

@@ -92,6 +92,11 @@ class StateSpace(LinearRecurrent):
         """Return ``a``, complex ``(H,)``: what one step does to each state."""
         return torch.polar(torch.exp(-torch.exp(self.nu)), self.theta)
 
+    @property
+    def weight(self) -> Tensor:
+        """D, from input to output."""
+        return self.D
+
     def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``a``, the same for all sequences, and ``g * (B x)``."""
         a = self.eigenvalues().expand(*x.shape[:-2], 1, -1)

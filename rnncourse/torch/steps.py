@@ -181,9 +181,14 @@ def recorded(
     grads: Sequence[Tensor],
     *settings: object,
 ) -> list[Tensor | None]:
-    """Return gradients that can be differentiated again, through a recorded run of ``plain``."""
-    inputs = [v.view_as(v) for v in inputs]  # two arguments may be one tensor: tell them apart
-    wanted = [v for v, need in zip(inputs, needs, strict=False) if need]
-    out = plain(*inputs, *settings)
-    got = iter(torch.autograd.grad(out, wanted, grads, create_graph=True))
+    """Return the gradients through a recorded run of ``plain``, for what the fast pass cannot do.
+
+    That is to be differentiated again, and to take many gradients at once.
+    """
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        inputs = [v.view_as(v) for v in inputs]  # two arguments may be one tensor: tell them apart
+        wanted = [v for v, need in zip(inputs, needs, strict=False) if need]
+        out = plain(*inputs, *settings)
+    got = iter(torch.autograd.grad(out, wanted, grads, create_graph=again))
     return [next(got) if need else None for _, need in zip(inputs, needs, strict=False)]

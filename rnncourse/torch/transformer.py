@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from rnncourse.checks import check_at_least, check_choice, check_shape, check_type
 from rnncourse.torch.attention import MultiHeadAttention, causal_mask, rotary, sinusoidal
+from rnncourse.torch.private import watched
 
 POSITIONS = ("rotary", "sinusoidal", "none")
 
@@ -219,6 +220,9 @@ class Transformer(nn.Module):
 def check_ids(name: str, ids: Tensor, shape: tuple[int | str, ...], size: int) -> None:
     """Check that symbols have a shape and are whole numbers from 0 to ``size - 1``.
 
+    Their values are checked on the CPU alone. Elsewhere a look at them would wait for the device
+    at each step, and the embedding itself refuses what it does not know.
+
     Raises
     ------
     TypeError
@@ -230,9 +234,11 @@ def check_ids(name: str, ids: Tensor, shape: tuple[int | str, ...], size: int) -
     check_shape(name, ids.shape, shape)
     if ids.dtype not in (torch.int64, torch.int32):
         raise TypeError(f"{name}: expected int64 or int32 symbols, got dtype {ids.dtype}")
-    least, most = (v.item() for v in ids.aminmax())
-    if not 0 <= least <= most < size:
-        raise ValueError(f"{name}: expected numbers from 0 to {size - 1}, got {least} to {most}")
+    if ids.device.type == "cpu" and not watched(ids):
+        least, most = (v.item() for v in ids.aminmax())
+        if not 0 <= least <= most < size:
+            span = f"{least} to {most}"
+            raise ValueError(f"{name}: expected numbers from 0 to {size - 1}, got {span}")
 
 
 __all__ = ["Block", "Cache", "Transformer", "check_ids"]

@@ -373,8 +373,17 @@ Q, K = torch.zeros(2, 3, 4), torch.zeros(2, 5, 4)
             ValueError,
             r"lengths\[0\]: expected at most T = 3, got 4",
         ),
-        (lambda: length_mask([3, 2], 3), TypeError, "lengths: expected torch.Tensor, got list"),
-        (lambda: length_mask(torch.tensor(3), 3), ValueError, r"lengths: expected 1 axes \(B,\)"),
+        (lambda: length_mask(torch.tensor(3), 3), TypeError, "lengths: expected one number a seq"),
+        (
+            lambda: length_mask(torch.ones(2, 1).long(), 3),
+            TypeError,
+            r"lengths\[0\]: expected a wh",
+        ),
+        (
+            lambda: length_mask([3, 4], 3),
+            ValueError,
+            r"lengths\[1\]: expected at most T = 3, got 4",
+        ),
         (
             lambda: rotary(Q.long(), torch.arange(3)),
             TypeError,

@@ -167,6 +167,31 @@ def test_gradients_are_central_differences(cls):
 
 
 @every
+def test_lengths_come_by_name_or_place_as_tensor_or_list(cls):
+    net, states = make(cls, 3, 4)
+    x, hx = torch.randn(5, 2, 3, dtype=torch.float64), torch.randn(1, 2, 4, dtype=states)
+    expected = net(x, hx, torch.tensor([5, 3]))[0]
+    for lengths in ([5, 3], (5, 3)):
+        assert torch.equal(net(x, hx, lengths)[0], expected)
+        assert torch.equal(net(x, hx, lengths=lengths)[0], expected)
+
+
+@every
+def test_weights_may_be_any_tensors(cls):
+    net, _ = make(cls, 3, 4)
+    x = torch.randn(5, 2, 3, dtype=torch.float64)
+    expected, h = net(x)
+    step = net.step(x[0], h[0])[0]
+    for module in net.modules():
+        for name, p in list(module.named_parameters(recurse=False)):
+            delattr(module, name)
+            setattr(module, name, p * 1)
+    assert not list(net.parameters())
+    assert torch.equal(net(x)[0], expected)
+    assert torch.equal(net.step(x[0], h[0])[0], step)
+
+
+@every
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_on_each_device(cls, device):
     if device == "cuda" and not torch.cuda.is_available():
@@ -224,11 +249,11 @@ X = torch.zeros(5, 2, 3)
         (lambda n: n(X.tolist()), TypeError, "input: expected torch.Tensor, got list"),
         (lambda n: n(X, torch.zeros(2, 4)), ValueError, "hx: expected 3 axes"),
         (lambda n: n(X, torch.zeros(1, 2, 4).double()), TypeError, "hx: expected dtype"),
-        (lambda n: n(X, lengths=[5, 3]), TypeError, "lengths: expected torch.Tensor, got list"),
+        (lambda n: n(X, lengths=3), TypeError, "lengths: expected one number a sequence, got 3"),
         (
             lambda n: n(X, lengths=torch.tensor([5])),
             ValueError,
-            r"lengths: expected shape \(2,\), got \(1,\)",
+            "lengths: expected 2 lengths, one a sequence, got 1",
         ),
         (
             lambda n: n(X, lengths=torch.tensor([6, 1])),
@@ -260,3 +285,5 @@ def test_bad_size(cls):
 def test_a_layer_says_what_it_keeps():
     with pytest.raises(NotImplementedError):
         LinearRecurrent(3, 4, batch_first=False).coefficients(X)
+    with pytest.raises(NotImplementedError):
+        LinearRecurrent(3, 4, batch_first=False)(X)

@@ -103,6 +103,26 @@ def test_transforms_of_torch_func():
     close(out, linear_recurrence(a, b, h0), torch.float64, "vmap")
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+@pytest.mark.parametrize("T", [1, 2, 7])
+@pytest.mark.parametrize("shared", [False, True])
+def test_many_gradients_at_once(T, shared, dtype):
+    torch.manual_seed(0)
+    shapes = ((T, 1 if shared else 2), (T, 2), (2,))
+    inputs = tuple(torch.randn(s, dtype=dtype, requires_grad=True) for s in shapes)
+    h = linear_recurrence(*inputs)
+    grads = torch.randn(3, *h.shape, dtype=dtype)
+    found = torch.autograd.grad(h, inputs, grads, is_grads_batched=True, retain_graph=True)
+    for k, grad in enumerate(grads):
+        for many, one in zip(found, torch.autograd.grad(h, inputs, grad, True), strict=True):
+            close(many[k], one, torch.float64, "gradient")
+    if dtype == torch.float64:
+        jacobian = torch.autograd.functional.jacobian
+        many, one = (jacobian(linear_recurrence, inputs, vectorize=v) for v in (True, False))
+        for a, b in zip(many, one, strict=True):
+            close(a, b, torch.float64, "jacobian")
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

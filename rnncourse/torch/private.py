@@ -1,0 +1,49 @@
+"""What PyTorch tells under private names alone: all such names that the package uses stand here.
+
+They may change with any release. ``tests/torch/test_private.py`` says with which versions each of
+them was tried, and tries it again.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._C._functorch import is_legacy_batchedtensor
+from torch.autograd import forward_ad
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+
+def watched(*tensors: Tensor) -> bool:
+    """Whether PyTorch must see each operation on these tensors.
+
+    It does in ``torch.compile``, export and tracing, in transforms of ``torch.func``, in
+    forward-mode differentiation, where many gradients are computed at once
+    (``is_grads_batched``), in modes such as that of fake tensors, and with classes of tensors
+    other than PyTorch's own. NumPy, ``out=`` and an ``autograd.Function`` would hide operations.
+    """
+    return bool(
+        torch.compiler.is_compiling()
+        or torch._C._is_tracing()
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+        or is_in_torch_dispatch_mode()
+        or any(type(x) not in (Tensor, nn.Parameter) or is_legacy_batchedtensor(x) for x in tensors)
+    )
+
+
+def norms(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the norm of each tensor: one call for all, where the device has one."""
+    return list(torch._foreach_norm(list(tensors)))
+
+
+def scale_(tensors: Sequence[Tensor], factor: float) -> None:
+    """Multiply all tensors by a number, in place and in one call."""
+    torch._foreach_mul_(list(tensors), factor)
+
+
+def memory_changes(found: torch.profiler.profile) -> list[int]:
+    """Return how many bytes were taken (or given back: below 0), in the order of time."""
+    profiler: Any = found.profiler
+    events = [e for e in profiler.kineto_results.events() if e.name() == "[memory]"]
+    return [e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())]
