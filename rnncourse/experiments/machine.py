@@ -116,7 +116,7 @@ class Experiment:
 
 
 @dataclass(frozen=True)
-class State:
+class Standing:
     """What a table has, for one kind of device.
 
     Attributes
@@ -316,13 +316,13 @@ def write(experiment: Experiment, rows: Iterable[Row]) -> None:
     os.replace(temporary, experiment.table)
 
 
-def states(experiment: Experiment, rows: Iterable[Row]) -> dict[str, State]:
+def states(experiment: Experiment, rows: Iterable[Row]) -> dict[str, Standing]:
     """Return what there is for each device that has rows; for the CPU in any case."""
     codes: dict[str, dict[Key, str]] = {"cpu": {}}
     for row in rows:
         codes.setdefault(row["device"], {})[experiment.key(row)] = row["code"]
     return {
-        device: State(
+        device: Standing(
             [key for key in experiment.keys if have.get(key) == experiment.code],
             [key for key in experiment.keys if have.get(key, experiment.code) != experiment.code],
             [key for key in experiment.keys if key not in have],
@@ -489,7 +489,7 @@ def fill(
         rows[experiment.name] = table
         if len(table) < len(stored):
             write(experiment, table.values())
-        empty = State([], [], list(experiment.keys))
+        empty = Standing([], [], list(experiment.keys))
         state = states(experiment, table.values()).get(device, empty)
         lacking = {*state.missing, *state.outdated}
         total += len(lacking)
