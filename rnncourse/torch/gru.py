@@ -104,8 +104,8 @@ class HandDerived(torch.autograd.Function):
         steps, needs, inputs = ctx.steps, ctx.needs_input_grad, (x, h0, w_ih, w_hh, b_ih, b_hh)
         dout = torch.zeros_like(h) if dout is None else dout
         dh = torch.zeros_like(h0) if dh_n is None else dh_n
-        grads = (dout, dh)
-        if torch.is_grad_enabled() or watched(*grads):  # a gradient of the gradient, or many
+        if torch.is_grad_enabled() or watched(dout, dh):  # a gradient of the gradient, or many
+            grads = (dout, dh)
             settings = (steps.sizes, steps.reverse)
             return *recorded(recurrence, inputs, needs, grads, *settings), None, None
 

@@ -114,8 +114,8 @@ class HandDerived(torch.autograd.Function):
         dout = torch.zeros_like(h) if dout is None else dout
         dh = torch.zeros_like(h0) if dh_n is None else dh_n
         dc = torch.zeros_like(c0) if dc_n is None else dc_n
-        grads = (dout, dh, dc)
-        if torch.is_grad_enabled() or watched(*grads):  # a gradient of the gradient, or many
+        if torch.is_grad_enabled() or watched(dout, dh, dc):  # a gradient of the gradient, or many
+            grads = (dout, dh, dc)
             settings = (steps.sizes, steps.reverse)
             return *recorded(recurrence, inputs, needs, grads, *settings), None, None
 

@@ -92,8 +92,8 @@ def lab(tmp_path_factory):
     else:
         pytest.fail((home / "log").read_text())
     yield address
-    server.terminate()
-    server.wait(30)
+    server.kill()  # its kernels end with it
+    server.wait()
 
 
 @pytest.fixture(scope="module")

@@ -167,9 +167,16 @@ def test_errors_of_the_command_line_say_what_to_do(tmp_path, capsys):
     assert "expected a folder of submissions" in capsys.readouterr().err
 
 
+def in_a_book(folder):
+    """Make a folder a place where references in notebooks mean what they mean in the course."""
+    for name in ("_config.yml", "book", "notebooks"):
+        (folder / name).symlink_to(NOTEBOOKS.parent / name)
+    return folder
+
+
 def test_a_changed_set_is_released_anew_or_refused(work, tmp_path):
     text = work.source.read_text()
-    other = tmp_path / work.source.name
+    other = in_a_book(tmp_path) / work.source.name
     other.write_text(text.replace("points: 2}", "points: 1}", 1))
     course.release(other, work.course)  # other points: fine, nothing is graded yet
     work.hand_in("ada", work.answer())
@@ -180,7 +187,7 @@ def test_a_changed_set_is_released_anew_or_refused(work, tmp_path):
 
 
 def test_two_cells_of_one_name_are_refused(tmp_path):
-    source = tmp_path / "99-twice.md"
+    source = in_a_book(tmp_path) / "99-twice.md"
     text = (SOURCES / f"{NAME}.md").read_text()
     source.write_text(text.replace("grade_id: bits,", "grade_id: count,"))
     with pytest.raises(ValueError, match="grade_id: expected one of its own, got 'count'"):

@@ -186,7 +186,7 @@ def test_a_bad_cell_costs_its_question_and_is_reported(work, student):
         ("cells rewritten", "IPython's input_transformers_post"),
         ("shell replaced", "IPython's shell: run_cell_async"),
         ("kernel patched", "do_execute"),
-        ("modules replaced", "worth a look: import sys, import types"),
+        ("modules replaced", "worth a look: import types"),
         ("cells deleted", "cell 'test-forward' was deleted"),
         ("tests edited", "test cell 'test-forward' was edited"),
         ("every cell twice", "was there twice"),

@@ -223,7 +223,6 @@ N = torch.tensor
         (lambda: NET.encode(SOURCE.numpy()), TypeError, "source: expected torch.Tensor, got nd"),
         (lambda: NET.loss(SOURCE.tolist(), None, TARGET), TypeError, "source: expected torch.Te"),
         (lambda: NET.step([0, 0], NET.encode(SOURCE)), TypeError, "ids: expected torch.Tensor"),
-        (lambda: NET.encode(SOURCE, [5, 3]), TypeError, "lengths: expected torch.Tensor, got li"),
         (
             lambda: NET.encode(SOURCE + 6),
             ValueError,
