@@ -169,7 +169,7 @@ def test_errors_of_the_command_line_say_what_to_do(tmp_path, capsys):
 
 def in_a_book(folder):
     """Make a folder a place where references in notebooks mean what they mean in the course."""
-    for name in ("_config.yml", "book", "notebooks"):
+    for name in ("_config.yml", "book"):
         (folder / name).symlink_to(NOTEBOOKS.parent / name)
     return folder
 
