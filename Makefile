@@ -12,7 +12,7 @@ BUILD_SITE = rm -rf _build/html _build/.doctrees && \
 	line 90004 is line 4 of cell 9; run 'make notebooks' after it."; exit 1; }
 STEPS = style types site check
 
-.PHONY: help book serve notebooks release grade feedback grades test $(STEPS) format hooks bench lock clean
+.PHONY: help book serve notebooks experiments release grade feedback grades test $(STEPS) processors format hooks bench lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' \
@@ -28,9 +28,10 @@ serve: $(VENV)/book.stamp ## open the site and rebuild it when a file changes
 		--re-ignore '/(\.[^/]+|_build|[^/]+\.egg-info|__pycache__)(/|$$)'
 
 notebooks: $(VENV)/test.stamp ## run the notebooks that changed and write their twins (ALL=1: run all; ONLY=03: one)
-	@$(BIN)/python tools/notebooks.py run $(if $(ALL),--all) $(ONLY)
-	@rm -rf _build/problem-sets
-	@$(BIN)/python -m rnncourse.grading --course _build/problem-sets release --beside >/dev/null
+	@$(BIN)/python -m tools.notebooks run $(if $(ALL),--all) $(ONLY)
+
+experiments: $(VENV)/test.stamp ## do the runs that the tables of experiments lack (ONLY=name, JOBS=2, DEVICE=cuda)
+	@$(BIN)/python -m rnncourse.experiments run $(ONLY) --jobs $(JOBS) $(addprefix --device ,$(DEVICE))
 
 release: $(VENV)/test.stamp ## make the students' notebooks of the problem sets (SET=03: one)
 	@$(BIN)/python -m rnncourse.grading release $(SET)
@@ -63,6 +64,9 @@ site: $(VENV)/test.stamp ## build the site; a warning is an error
 
 check: $(VENV)/test.stamp ## run pytest: package, doctests, notebooks, rules of the book, pages in a browser
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
+
+processors: $(VENV)/test.stamp ## run the notebooks with fewer vector instructions and with other threads (ONLY=03: one)
+	@$(BIN)/python -m tools.processors $(if $(UNDER),--under "$(UNDER)") $(ONLY)
 
 format: $(VENV)/test.stamp ## put the code into the common form
 	$(BIN)/ruff check --fix --quiet . || true

@@ -41,6 +41,8 @@ Where things are::
     │   ├── translation     English and Spanish from one grammar, with alignments
     │   ├── files           readers for public formats: IDX, reviews, text pairs, recordings
     │   └── download        public data sets, with checksum and cache
+    ├── experiments     runs too long for a notebook: one file a question, its table beside it
+    │   └── machine         does what is missing, keeps the tables, ties them to the code
     ├── ngram           character n-grams, the baseline of language models
     ├── training        one training loop for the whole course
     ├── checkpoint      stop and go on, to the same bits
@@ -48,6 +50,7 @@ Where things are::
     ├── metrics         perplexity, bits per character, edit distance, BLEU, calibration
     ├── plots           the look of the figures, the unrolled network
     ├── interact        figures to operate in the page, without a kernel
+    ├── computer        where a measurement was made
     ├── checks          errors that say what was expected and what came
     └── bench           our layers against torch.nn, as ratios of runs in turn
 

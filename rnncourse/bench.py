@@ -20,6 +20,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
+from rnncourse.computer import processor
 from rnncourse.torch import GRU, LSTM, RNN
 from rnncourse.torch.private import memory_changes
 
@@ -36,13 +37,8 @@ MANY = 8  # steps: with fewer, the default leaves training to torch.nn
 
 def machine() -> str:
     """Describe the machine in one line: processor, threads in use, Python and PyTorch."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        name = next((v.split(":")[1].strip() for v in lines if v.startswith("model name")), name)
     return (
-        f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} PyTorch threads, "
+        f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} PyTorch threads, "
         f"Python {platform.python_version()}, PyTorch {torch.__version__}"
     )
 

@@ -155,7 +155,8 @@ def fit(
         One to go on from, as an earlier call returned it, or an empty one. It is extended in
         place, so it also survives an interrupt.
     progress
-        Show a progress bar. ``TQDM_DISABLE=1`` in the environment of Python hides all of them.
+        Show a progress bar, until training is over. ``TQDM_DISABLE=1`` in the environment of
+        Python hides all of them.
     desc
         What the bar says in front.
 
@@ -212,7 +213,7 @@ def fit(
         for i, p in enumerate(parameters)
     ]
     # Only an argument that is there overrides TQDM_DISABLE.
-    bar = tqdm(batches, desc=desc, **({} if progress else {"disable": True}))
+    bar = tqdm(batches, desc=desc, leave=False, **({} if progress else {"disable": True}))
     model.train()
     start = time.perf_counter()
     try:

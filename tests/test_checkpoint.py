@@ -225,7 +225,11 @@ def test_any_generator_of_numpy_goes_on_where_it_was(tmp_path):
         assert other.random() == generator.random()
 
 
-@pytest.mark.parametrize("value", [Path("x"), lambda: 0, np.array([{}]), range(3)], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [Path("x"), lambda: 0, np.array([{}]), range(3)],
+    ids=lambda value: type(value).__name__,
+)
 def test_what_could_not_be_loaded_is_not_saved(tmp_path, value):
     part = Kept(1.0)
     checkpoint = Checkpoint(tmp_path / "run.pt", every=1, model=nn.Linear(1, 1), kept=part)

@@ -1,6 +1,9 @@
 import copy
 import functools
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -335,3 +338,24 @@ def test_early_stopping_waits_while_values_fall(model, batches):
     for name in ("every", "patience"):
         with pytest.raises(ValueError, match=f"{name}: expected at least 1, got 0"):
             EarlyStopping(model, float, **{"every": 1, "patience": 1, name: 0})
+
+
+def test_a_progress_bar_goes_when_training_is_over():
+    """Forty trainings in one cell of a notebook leave no forty bars."""
+    code = """
+import torch
+from torch import nn
+from rnncourse.training import fit
+for _ in range(3):
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    fit(model, lambda m, x: m(x).square().mean(), [torch.ones(1, 1)] * 3, optimizer, desc="a")
+"""
+    environment = {key: value for key, value in os.environ.items() if key != "TQDM_DISABLE"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, check=True, capture_output=True
+    )
+    shown = ran.stderr.decode()
+    assert shown.count("a: ") >= 3  # there were bars
+    assert "\n" not in shown
+    assert shown.split("\r")[-1].strip() == ""

@@ -8,18 +8,22 @@ from urllib.parse import unquote, urlsplit
 
 from nbformat import NotebookNode
 
+from tools import tolerance
 from tools.notebooks import ROOT, code, read_source
 
 TEMPLATE = ROOT / "tools" / "chapter.md"
 IGNORED = "nbval-ignore-output"  # nbval runs the cell and does not compare its output
 ILLUSTRATION = "illustration"  # a picture from which the prose claims nothing
+BOOLEAN = "boolean"  # the truth value itself is the lesson, as in a mask
 MAX_BYTES = 700_000
 MIN_ALT = 20  # characters
+WIDEST = 0.5  # a relative tolerance of half a number says too little about it
 
 ASSERTION = re.compile(r"\bassert(_\w+)?\b")
 IMAGE = re.compile(r"!\[([^\]]*)\]\(")
 IMAGE_TAG = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 IMAGE_DIRECTIVE = re.compile(r"^\s*[`:]{3,}\{(?:image|figure)\}.*\n((?:\s*:[\w-]+:.*\n)*)", re.M)
+TRUTH = re.compile(r"\b(?:True|False)\b")
 CITATION = re.compile(r"\{cite(?::\w+)*\}`([^`]+)`")
 
 
@@ -34,6 +38,12 @@ def pictures(cell: NotebookNode) -> int:
     return sum(any(kind.startswith("image/") for kind in data) for data in shown)
 
 
+def named(number: int, cell: NotebookNode) -> str:
+    """Return how a message names a code cell: its number and the start of its first line."""
+    first_line = cell.source.strip().partition("\n")[0]
+    return f"code cell {number} (`{first_line[:50]}`)"
+
+
 def unchecked_cells(notebook: NotebookNode) -> Iterator[str]:
     """Yield the code cells whose result no test compares or asserts.
 
@@ -42,8 +52,7 @@ def unchecked_cells(notebook: NotebookNode) -> Iterator[str]:
     """
     cells = code(notebook)
     for number, cell in enumerate(cells, 1):
-        first_line = cell.source.strip().partition("\n")[0]
-        where = f"code cell {number} (`{first_line[:50]}`)"
+        where = named(number, cell)
         if cell.execution_count is None:
             yield f"{where} was not run: run `make notebooks ALL=1`"
         if "NBVAL_" in cell.source or "nbval-skip" in tags(cell):
@@ -64,6 +73,51 @@ def unchecked_cells(notebook: NotebookNode) -> Iterator[str]:
                 f"{where} is tagged `{IGNORED}`, and nothing asserts its result: write `assert` "
                 "in it or in one of the next two code cells"
             )
+
+
+def wrong_tolerances(notebook: NotebookNode) -> Iterator[str]:
+    """Yield the tolerances that cannot be read, or that compare nothing."""
+    for number, cell in enumerate(code(notebook), 1):
+        where = named(number, cell)
+        try:
+            allowed = tolerance.of(cell)
+        except ValueError as error:
+            yield f"{where}: {error}"
+            continue
+        if allowed is None:
+            continue
+        states = f"{where} states a tolerance of {allowed}"
+        numbers = tolerance.numbers_of(cell)
+        sizes = [abs(n.value) for n in numbers if n.value.is_finite()]
+        if IGNORED in tags(cell):
+            yield f"{states} and carries the tag `{IGNORED}`: keep one of the two"
+        if not numbers:
+            yield f"{states}, and its output holds no number: remove the tolerance"
+        elif allowed.size >= WIDEST if allowed.relative else allowed.size >= max(sizes, default=0):
+            yield f"{states}, which compares next to nothing: state a smaller one"
+        elif not any(allowed.moves(n) for n in numbers):
+            yield (
+                f"{states}, which lets none of its numbers move (whole numbers are counts): "
+                "remove the tolerance, or print another digit"
+            )
+
+
+def bare_truth_values(notebook: NotebookNode) -> Iterator[str]:
+    """Yield the lines of the outputs that show True or False where the reader wants a number."""
+    for number, cell in enumerate(code(notebook), 1):
+        if BOOLEAN in tags(cell):
+            continue
+        for output in cell.outputs:
+            shown = dict(tolerance.texts(output))  # a table is there as text and as HTML
+            html = tolerance.MARKUP.sub(" ", shown.pop("text/html", ""))
+            plain = "\n".join(shown.values())
+            for line in (plain if TRUTH.search(plain) else html).splitlines():
+                if TRUTH.search(line):
+                    yield (
+                        f"{named(number, cell)} prints `{line.strip()[-60:]}`: print the number "
+                        "and assert what holds for it in a hidden cell, or tag the cell "
+                        f"`{BOOLEAN}` if the truth value itself is the lesson"
+                    )
 
 
 def missing_alt_in_outputs(notebook: NotebookNode) -> Iterator[str]:

@@ -66,8 +66,8 @@ def signature_from_source(
         obj = obj.__init__  # type: ignore[misc]
     try:
         node = ast.parse(textwrap.dedent(inspect.getsource(obj))).body[0]  # type: ignore[arg-type]
-    except (OSError, TypeError):
-        return None  # written by Python itself, as for a dataclass
+    except (OSError, TypeError, ValueError):
+        return None  # written by Python itself, as for a dataclass, or a stand-in
     if not isinstance(node, ast.FunctionDef):
         return None
     static = any(getattr(d, "id", "") == "staticmethod" for d in node.decorator_list)
@@ -91,5 +91,14 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-skip-member", skip_field_numbers)
     # ``torch.Tensor | None`` must not fail where torch is a stand-in.
     _MockObject.__or__ = _MockObject.__ror__ = lambda self, other: self  # type: ignore[attr-defined]
+    # In ``class Layer(nn.Module, Generic[T])`` a stand-in must not pass for a type variable.
+    stand_in = _MockObject.__getattr__
+
+    def attribute(self: _MockObject, name: str) -> object:
+        if name in ("__typing_subst__", "__parameters__"):
+            raise AttributeError(name)
+        return stand_in(self, name)
+
+    _MockObject.__getattr__ = attribute  # type: ignore[method-assign]
     app.add_directive("package-reference", PackageReference)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -26,7 +25,6 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("release", help="make the students' notebooks")
     command.add_argument("sets", nargs="*", help="03 or 03-recurrent-network; all by default")
-    command.add_argument("--beside", action="store_true", help="write them beside the sources too")
     command = commands.add_parser("grade", help="grade a folder of submissions of one set")
     command.add_argument("set")
     command.add_argument("folder", type=Path)
@@ -43,10 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if args.command == "release":
             for source in _sources(args.sources, args.sets):
-                path = steps.release(source, args.course)
-                print(path)
-                if args.beside:
-                    shutil.copyfile(path, source.with_suffix(".ipynb"))
+                print(steps.release(source, args.course))
         elif args.command == "grade":
             name = _sources(args.sources, [args.set])[0].stem
             hidden = [args.sources] if args.sources.is_dir() else []

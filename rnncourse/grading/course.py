@@ -20,7 +20,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jupytext
 import nbformat
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
@@ -40,6 +39,8 @@ from nbgrader.preprocessors import (
 from sqlalchemy.exc import SAWarning
 from tqdm import tqdm
 from traitlets.config import Config
+
+from rnncourse.renderings import Book, portable, read
 
 from .execute import REPORT, Execute
 from .restore import Restore
@@ -132,7 +133,7 @@ def _gradebook(course: Path) -> Gradebook:
 
 
 def source_notebook(path: Path) -> NotebookNode:
-    """Read a problem set's source and complete nbgrader's metadata.
+    """Read a problem set's source, in its portable rendering, and complete nbgrader's metadata.
 
     In a source a graded cell says what differs from the usual: ``grade_id``, and of ``solution``,
     ``grade``, ``locked`` and ``points`` what it needs.
@@ -142,7 +143,8 @@ def source_notebook(path: Path) -> NotebookNode:
     ValueError
         If two cells have the same ``grade_id``, or a cell has none.
     """
-    nb = jupytext.read(path)
+    book = Book.around(path)
+    nb = portable(read(path), book, book.name(path))
     seen: set[str] = set()
     for number, cell in enumerate(nb.cells):
         cell.id = f"cell-{number}"
@@ -154,7 +156,6 @@ def source_notebook(path: Path) -> NotebookNode:
         seen.add(name)
         cell.metadata.nbgrader = {**_FIELDS, "cell_type": cell.cell_type, **found}
         cell.id = name
-    nb.metadata = {"kernelspec": nb.metadata["kernelspec"], "language_info": {"name": "python"}}
     return nb
 
 

@@ -1,12 +1,9 @@
 """Open every page of the built site in a headless browser and look for what a reader would see.
 
-Needs ``_build/html`` (``make book``) and a Chromium. Without a Chromium the tests are skipped,
-unless ``RNNCOURSE_REQUIRE_BROWSER=1`` says that this machine must have one. Screenshots of every
-page go to ``_build/screenshots``.
+Needs ``_build/html`` (``make book``) and a Chromium. Screenshots of every page go to
+``_build/screenshots``.
 """
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -20,7 +17,6 @@ import yaml
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
 SCREENSHOTS = ROOT / "_build" / "screenshots"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WIDTHS = {"desktop": 1280, "phone": 390}
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
@@ -116,23 +112,6 @@ def site():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """One headless Chromium for the whole session."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        message = f"no Chromium is installed (looked for {', '.join(BROWSERS)})"
-        if os.environ.get("RNNCOURSE_REQUIRE_BROWSER") == "1":
-            pytest.fail(f"{message}, and RNNCOURSE_REQUIRE_BROWSER=1 asks for one", pytrace=False)
-        pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 class Visit:

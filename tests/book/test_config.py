@@ -46,7 +46,9 @@ def test_one_address():
         assert REPOSITORY in read(name), f"{name}: name the repository, {REPOSITORY}"
         assert SITE in read(name), f"{name}: name the site, {SITE}"
     setup = TEMPLATE.read_text(encoding="utf-8")
-    assert f"git+{REPOSITORY}" in setup, "tools/chapter.md: correct the address in the set-up cell"
+    assert f'course = "{REPOSITORY}"' in setup, (
+        "tools/chapter.md: correct the address in the set-up cell"
+    )
 
 
 def test_every_version_is_pinned():

@@ -4,6 +4,8 @@ import importlib
 
 import pytest
 
+from tools.notebooks import set_twin
+
 from .submissions import SETS, Submissions
 
 
@@ -83,4 +85,4 @@ def test_students_notebook_is_that_of_the_source(graded):
     stored = work.source.with_suffix(".ipynb")
     advice = f"run `make notebooks ONLY={work.name}`"
     assert stored.exists(), advice
-    assert stored.read_bytes() == work.released_path.read_bytes(), advice
+    assert stored.read_text(encoding="utf-8") == set_twin(work.released_path), advice

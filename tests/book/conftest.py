@@ -1,0 +1,29 @@
+"""A browser for all tests that look at what a reader sees."""
+
+import os
+import shutil
+
+import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One headless Chromium for the whole session.
+
+    Without a Chromium the tests are skipped, unless ``RNNCOURSE_REQUIRE_BROWSER=1`` says that this
+    machine must have one.
+    """
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        message = f"no Chromium is installed (looked for {', '.join(BROWSERS)})"
+        if os.environ.get("RNNCOURSE_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"{message}, and RNNCOURSE_REQUIRE_BROWSER=1 asks for one", pytrace=False)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
