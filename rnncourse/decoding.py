@@ -55,7 +55,19 @@ def sample_next(
     >>> sample_next(torch.tensor([[0.0, 3.0, 1.0]]), temperature=0)
     tensor([1])
     """
-    best = _check_logits(logits)
+    best = _best(logits)
+    _check_finite(best)
+    return _sample(logits, best, temperature, top_k, top_p, generator)
+
+
+def _sample(
+    logits: Tensor,
+    best: Tensor,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    generator: torch.Generator | None,
+) -> Tensor:
     if not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature: expected a finite number of at least 0, got {temperature}")
     if top_k is not None:
@@ -83,16 +95,18 @@ def _draw(chances: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.multinomial(chances, 1, generator=generator)[:, 0]
 
 
-def _check_logits(logits: Tensor) -> Tensor:
-    """Return the highest score of each row, ``(B, 1)``."""
+def _best(logits: Tensor) -> Tensor:
+    """Return the highest score of each row, ``(B, 1)``: NaN if the row holds one."""
     check_type("logits", logits, Tensor)
     check_shape("logits", logits.shape, ("B", "V"))
     if not logits.is_floating_point():
         raise TypeError(f"logits: expected a floating-point dtype, got {logits.dtype}")
-    best = logits.amax(1, keepdim=True)  # NaN if the row holds one
+    return logits.amax(1, keepdim=True)
+
+
+def _check_finite(best: Tensor) -> None:
     if not best.isfinite().all():
         raise ValueError("logits: expected no NaN and a finite highest score in each row")
-    return best
 
 
 def _check_ids(name: str, ids: Tensor, axes: tuple[str, ...]) -> None:
@@ -152,22 +166,21 @@ def generate(
     _check_ids("prompt_ids", prompt_ids, ("T", "B"))
     check_at_least("n", n, 0)
     drawn: list[Tensor] = []
+    highest: list[Tensor] = []
     with torch.no_grad():
         for ids in prompt_ids:
             logits, state = step(ids, state)
         while len(drawn) < n:
             if drawn:
                 logits, state = step(drawn[-1], state)
-            drawn.append(
-                sample_next(
-                    logits,
-                    temperature=temperature,
-                    top_k=top_k,
-                    top_p=top_p,
-                    generator=generator,
-                )
-            )
-    return torch.stack(drawn) if drawn else prompt_ids.new_empty((0, prompt_ids.shape[1]))
+            highest.append(_best(logits))
+            if logits.device.type == "cpu":
+                _check_finite(highest[-1])
+            drawn.append(_sample(logits, highest[-1], temperature, top_k, top_p, generator))
+    if not drawn:
+        return prompt_ids.new_empty((0, prompt_ids.shape[1]), dtype=torch.int64)
+    _check_finite(torch.cat(highest))  # once: elsewhere each look would wait for the device
+    return torch.stack(drawn)
 
 
 class Beams(NamedTuple):
@@ -279,7 +292,7 @@ def beam_search(
                 total = logits.new_zeros(B, 1, dtype=torch.promote_types(logits.dtype, torch.float))
             # What the model says after an end, or after what cannot be, does not matter.
             logits = logits.masked_fill((ended | total.isinf()).view(-1, 1), 0)
-            _check_logits(logits)
+            _check_finite(_best(logits))
             V = logits.shape[1]
             new = logits.to(total.dtype).log_softmax(1).view(B, K, V)
             if eos is not None:

@@ -30,7 +30,10 @@ def perplexity(nll: SupportsFloat) -> float:
     8.0
     """
     nll = _check(nll)
-    return math.exp(nll) if nll < 709 else math.inf
+    try:
+        return math.exp(nll)
+    except OverflowError:
+        return math.inf
 
 
 def bits_per_character(nll: SupportsFloat) -> float:

@@ -5,6 +5,8 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from inspect import Parameter, signature
+from types import MethodType
 from typing import Any, Protocol, SupportsFloat, TypeVar
 
 import numpy as np
@@ -24,8 +26,9 @@ Floats = NDArray[np.float64]
 class Scheduler(Protocol):
     """What changes the learning rate, such as the classes of ``torch.optim.lr_scheduler``."""
 
-    def step(self) -> None:
-        """Learn that a training step is done."""
+    @property
+    def step(self) -> Callable[..., object]:
+        """Learn that a training step is done, and what its loss was if the class asks for it."""
 
 
 @dataclass
@@ -146,7 +149,9 @@ def fit(
     clip_norm
         If all gradients together have a larger norm than this, they are scaled down to it.
     scheduler
-        Its ``step`` is called after each update.
+        Its ``step`` is called after each update. One that looks at a value, such as
+        ``ReduceLROnPlateau``, gets the loss of the step; to show it another one, such as that of
+        validation, call it in ``on_step`` instead.
     on_step
         Called after each update with the step and its loss; training ends if it returns True.
         The place for :class:`EarlyStopping`, a :class:`~rnncourse.checkpoint.Checkpoint` and
@@ -170,9 +175,9 @@ def fit(
     DivergenceError
         If the loss, or the norm of a parameter's gradient, is not finite.
     TypeError, ValueError
-        If the loss is not a scalar tensor that depends on a parameter, a gradient is sparse,
-        ``clip_norm`` is not positive, the optimizer has nothing to train, or the history is of
-        other parameters.
+        If the loss is not a scalar tensor that depends on a parameter, a gradient is sparse, the
+        optimizer computes the loss itself (``LBFGS``), ``clip_norm`` is not positive, the
+        optimizer has nothing to train, or the history is of other parameters.
 
     Examples
     --------
@@ -187,6 +192,10 @@ def fit(
     """
     if clip_norm is not None and not clip_norm > 0:
         raise ValueError(f"clip_norm: expected a positive number, got {clip_norm}")
+    if _required(MethodType(type(optimizer).step, optimizer)):  # its own: schedulers wrap it
+        got = type(optimizer).__name__
+        raise TypeError(f"optimizer: expected one whose step needs no closure, got {got}")
+    takes_loss = scheduler is not None and _required(scheduler.step)
     known = {id(p): name for name, p in model.named_parameters()}
     parameters: list[Tensor] = []
     names, groups = [], []
@@ -256,7 +265,7 @@ def fit(
                 scale_(gradients, clip_norm / total)
             optimizer.step()
             if scheduler is not None:
-                scheduler.step()
+                scheduler.step(*[value] * takes_loss)
             now = time.perf_counter()
             history.rows.append((value, now - start, *sizes))
             start = now
@@ -320,6 +329,13 @@ def evaluate(
     if tokens == 0:
         raise ValueError("batches: expected at least one token, got none")
     return total / tokens
+
+
+def _required(function: Callable[..., object]) -> bool:
+    """Whether a function has an argument that cannot be left out."""
+    kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    found = signature(function).parameters.values()
+    return any(p.default is p.empty and p.kind in kinds for p in found)
 
 
 def _scalar(result: Tensor) -> Tensor:

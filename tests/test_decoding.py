@@ -58,6 +58,16 @@ def test_the_nucleus_is_the_fewest_symbols_with_the_probability(knobs, share):
     assert (found[torch.tensor(share) == 0] == 0).all()
 
 
+def test_a_symbol_that_begins_where_the_nucleus_ends_is_not_in_it():
+    ids = sample_next(torch.zeros(1000, 2), top_p=0.5, generator=generator())
+    assert len(ids.unique()) == 1
+
+
+def test_a_tiny_temperature_does_not_overflow():
+    logits = torch.tensor([[100.0, 99.0], [98.0, 100.0]])
+    assert sample_next(logits, temperature=1e-37, generator=generator()).tolist() == [0, 1]
+
+
 def test_the_same_generator_gives_the_same_symbols():
     logits = torch.randn(50, 9, generator=generator())
     a, b, c = (sample_next(logits, generator=generator(seed)) for seed in (1, 1, 2))
@@ -120,7 +130,36 @@ def test_the_model_is_asked_no_more_often_than_needed_and_records_nothing():
     prompt = torch.zeros(2, 1, dtype=torch.int64)
     assert generate(step, None, prompt, 3, generator=generator()).shape == (3, 1)
     assert calls == [False] * 4
-    assert generate(step, None, prompt, 0).shape == (0, 1)
+    for dtype in (torch.int64, torch.int32):
+        none = generate(step, None, prompt.to(dtype), 0)
+        assert none.shape == (0, 1)
+        assert none.dtype == torch.int64
+
+
+def test_the_scores_are_looked_at_once_where_a_look_would_wait_for_the_device():
+    """A meta device has no numbers: what asks for one fails."""
+    asked = []
+
+    def step(ids, state):
+        asked.append(len(ids))
+        return torch.zeros(2, 5, device="meta"), state
+
+    prompt = torch.zeros(1, 2, dtype=torch.long, device="meta")
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        generate(step, None, prompt, 6, top_k=3)
+    assert len(asked) == 6
+
+
+def test_scores_that_are_no_numbers_end_the_generation_at_once():
+    asked = []
+
+    def step(ids, state):
+        asked.append(len(ids))
+        return torch.full((1, 3), torch.nan), state
+
+    with pytest.raises(ValueError, match="logits: expected no NaN"):
+        generate(step, None, torch.tensor([[0]]), 6)
+    assert asked == [1]
 
 
 def test_a_bad_prompt_is_refused():

@@ -22,7 +22,15 @@ def test_a_uniform_guess_over_v_symbols():
     assert perplexity(math.log(50)) == pytest.approx(50)
     assert bits_per_character(math.log(50)) == pytest.approx(math.log2(50))
     assert perplexity(0) == 1
-    assert perplexity(1000) == math.inf
+    assert perplexity(709.7) == pytest.approx(math.exp(709.7))
+    assert perplexity(709.8) == perplexity(math.inf) == math.inf
+
+
+@pytest.mark.parametrize("measure", [perplexity, bits_per_character])
+def test_a_loss_may_be_a_tensor_and_the_measure_is_a_number(measure):
+    for nll in (torch.tensor(1.0), np.float32(1.0)):
+        assert type(measure(nll)) is float
+        assert measure(nll) == measure(1.0)
 
 
 @pytest.mark.parametrize("measure", [perplexity, bits_per_character])

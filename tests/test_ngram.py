@@ -93,3 +93,10 @@ def test_bad_input_is_refused():
         model.fit([0, 1, 2]).sample(-1, np.random.default_rng(0))
     with pytest.raises(TypeError, match=r"rng: expected numpy\.Generator, got int"):
         model.sample(1, 0)
+
+
+def test_a_text_as_long_as_an_n_gram_sees_all_of_it():
+    model = NGram(2, 3).fit([0, 1] * 10)
+    both, more = model.log_probs([0, 1]), model.log_probs([0, 1, 0])
+    np.testing.assert_array_equal(both, more[:2])
+    assert both[1] > np.log(0.9)

@@ -116,6 +116,70 @@ def test_on_step_can_stop_and_the_scheduler_steps(model, batches):
     assert scheduler.get_last_lr() == [0.1 / 8]
 
 
+def test_a_scheduler_that_looks_at_a_value_gets_the_loss(model, batches):
+    def rates(make):
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        scheduler = make(optimizer)
+        shown = []
+        history = fit(
+            model,
+            lambda m, b: 0 * mse(m, b) + 1,  # never better
+            batches,
+            optimizer,
+            scheduler=scheduler,
+            on_step=lambda *_: shown.append(optimizer.param_groups[0]["lr"]),
+        )
+        assert len(shown) == len(history)
+        return shown
+
+    schedulers = torch.optim.lr_scheduler
+    found = rates(lambda o: schedulers.ReduceLROnPlateau(o, factor=0.5, patience=1))
+    assert found[:5] == [0.1, 0.1, 0.05, 0.05, 0.025]
+    found = rates(lambda o: schedulers.ChainedScheduler([schedulers.StepLR(o, 1, 0.5)]))
+    assert found[:3] == [0.05, 0.025, 0.0125]
+    found = rates(lambda o: schedulers.SequentialLR(o, [schedulers.StepLR(o, 1, 0.5)] * 2, [3]))
+    assert len(set(found)) > 1
+
+    class Recorder:
+        values = ()
+
+        def step(self, loss):
+            self.values += (loss,)
+
+    recorder = Recorder()
+    sgd = torch.optim.SGD(model.parameters(), 0.1)
+    history = fit(model, mse, batches, sgd, scheduler=recorder)
+    assert list(recorder.values) == list(history.losses)
+
+
+@pytest.mark.parametrize(
+    "kind", [torch.optim.Adam, torch.optim.RMSprop, torch.optim.Adagrad, torch.optim.AdamW]
+)
+def test_optimizers_that_take_a_closure_without_need(model, batches, kind):
+    assert len(fit(model, mse, batches, kind(model.parameters()))) == 20
+
+
+def test_an_optimizer_that_computes_the_loss_itself_is_refused(model, batches):
+    before = copy_of(model)
+    for scheduled in (False, True):
+        optimizer = torch.optim.LBFGS(model.parameters())
+        if scheduled:  # it wraps the optimizer's step
+            torch.optim.lr_scheduler.StepLR(optimizer, 1)
+        with pytest.raises(TypeError, match=r"optimizer: expected one .* no closure, got LBFGS"):
+            fit(model, mse, batches, optimizer)
+    for name, value in copy_of(model).items():
+        assert value.equal(before[name])
+
+
+def test_a_file_of_the_package_run_as_a_program_says_what_is_wrong(root):
+    ran = subprocess.run(
+        [sys.executable, "rnncourse/training.py"], cwd=root, capture_output=True, text=True
+    )
+    assert ran.returncode == 1
+    assert "ImportError: This is rnncourse/torch, not PyTorch" in ran.stderr
+    assert "python -m rnncourse.training" in ran.stderr
+
+
 def test_a_loss_that_is_nan_stops_before_the_update(model, batches):
     before = []
 

@@ -160,8 +160,10 @@ def read_text_pairs(source: AnyPath, target: AnyPath) -> list[tuple[str, str]]:
     """
     sides = []
     for path in (source, target):
-        # Not splitlines: a text may hold other characters that it takes for the end of a line.
-        sides.append(Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+        # Neither splitlines nor read_text alone: they take other characters, a lone carriage return
+        # for one, for the end of a line.
+        text = Path(path).read_bytes().decode("utf-8").replace("\r\n", "\n")
+        sides.append(text.removesuffix("\n").split("\n"))
     if len(sides[0]) != len(sides[1]):
         raise ValueError(
             f"target: expected {len(sides[0])} lines as in source, got {len(sides[1])}"

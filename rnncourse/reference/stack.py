@@ -84,10 +84,10 @@ class Stack(ABC, Generic[State]):
         self,
         input_size: int,
         hidden_size: int,
-        num_layers: int = 1,
-        bidirectional: bool = False,
+        num_layers: int,
+        bidirectional: bool,
         *,
-        dtype: type[np.floating] = np.float64,
+        dtype: type[np.floating],
         rng: np.random.Generator,
     ) -> None:
         check_at_least("input_size", input_size, 1)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from rnncourse.torch.layers import DropIn
 from rnncourse.torch.private import watched
-from rnncourse.torch.steps import Steps, recorded, resize, tanh_for, unroll
+from rnncourse.torch.steps import Steps, light, recorded, resize, unroll
 
 
 def recurrence(
@@ -81,16 +81,19 @@ class HandDerived(torch.autograd.Function):
         gates[:, 2 * H : 3 * H] = b_hh[2 * H :]
         torch.addmm(b_ih[2 * H :], x, w_ih[2 * H :].t(), out=gates[:, 3 * H :])
         h, h_n = x.new_empty(len(x), H), torch.empty_like(h0)
-        cut = steps.cut(gates[:, : 3 * H], gates[:, : 2 * H], *torch.split(gates, H, dim=1), h)
-        w_t, tanh, have = w_hh.t(), tanh_for(x), cut[0][0]
+        r, z, m, n = torch.split(gates, H, dim=1)
+        xp, array = light(n)
+        cut = steps.cut(gates[:, : 3 * H], gates[:, : 2 * H], r, z, m, n, array, h)
+        w_t, have = w_hh.t(), cut[0][0]
         h_t = h0[:have]
-        for rows, rzm, rz, r, z, m, n, h_out in cut:
+        for rows, rzm, rz, r_t, z_t, m_t, n_t, values, h_out in cut:
             if rows != have:
                 h_t, have = resize(h_t, rows, h0, h_n), rows
             rzm.addmm_(h_t, w_t)
             rz.sigmoid_()
-            tanh(n.addcmul_(r, m), n)
-            h_t = torch.lerp(n, h_t, z, out=h_out)  # n + z * (h - n)
+            n_t.addcmul_(r_t, m_t)
+            xp.tanh(values, out=values)
+            h_t = torch.lerp(n_t, h_t, z_t, out=h_out)  # n + z * (h - n)
         h_n[:have] = h_t
         ctx.save_for_backward(x, h0, w_ih, w_hh, b_ih, b_hh, gates, h)
         ctx.steps = steps

@@ -3,6 +3,7 @@
 The checks of tensors, and of what autocast asks for, serve the other layers too.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
@@ -68,50 +69,6 @@ def true_lengths(lengths: Lengths, steps: int, batch: int | None = None) -> Tens
     return torch.tensor([int(n) for n in values])
 
 
-def fastest(mode: str, data: Tensor, steps: int, packed: bool, training: bool) -> str:
-    """Choose the faster pass, by the measurements of ``make bench``.
-
-    PyTorch runs an LSTM in float32 through oneDNN on a CPU, and all layers through cuDNN on a
-    CUDA device: libraries that fuse the operations of a step. Elsewhere it records every step,
-    and the hand-derived pass, which does not, trains 1.2 to 2.2 times as fast; but below some 8
-    steps its own start costs more than that. Where no gradient is wanted, nothing is recorded,
-    and PyTorch's pass is as fast.
-
-    Parameters
-    ----------
-    mode
-        The cell, as ``torch.nn`` calls it: ``"RNN_TANH"``, ``"RNN_RELU"``, ``"GRU"``, ``"LSTM"``.
-    data
-        The input.
-    steps
-        How many steps it has, T.
-    packed
-        Whether it is a ``PackedSequence``.
-    training
-        Whether a gradient is wanted.
-
-    Returns
-    -------
-    kernel
-        ``"hand-derived"`` or ``"torch"``.
-    """
-    if not training or steps < 8:
-        return "torch"
-    device = data.device.type
-    if device != "cpu" or torch.is_autocast_enabled(device):
-        return "torch"
-    has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    onednn = has_onednn and data.dtype == torch.float32 and not packed
-    return "torch" if mode == "LSTM" and onednn else "hand-derived"
-
-
-def _is_batch(input: Any) -> bool:
-    """Whether a pass of ``torch.nn`` may be tried; it takes an empty batch, which we refuse."""
-    if isinstance(input, Tensor):
-        return input.dim() in (2, 3) and input.numel() > 0
-    return isinstance(input, PackedSequence)
-
-
 def _to(value: Any, weight: Tensor) -> Any:
     """Return a tensor, or all tensors of a tuple, in the precision of the weights."""
     if isinstance(value, Tensor | PackedSequence):
@@ -131,11 +88,17 @@ class DropIn(nn.RNNBase, Generic[State]):
     ----------
     kernel
         Which pass runs: ``"hand-derived"``, ``"torch"`` (PyTorch's own) or ``"auto"``, the faster
-        of the two as :func:`fastest` knows it. May be set at any time; :meth:`kernel_for` tells
+        of the two. May be set at any time; :meth:`kernel_for` tells
         what it comes to.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ("hx",)
+
+    # From how many steps on the hand-derived pass is faster. With fewer its start costs more than
+    # it saves; and without a gradient PyTorch records nothing.
+    fewest_to_train: ClassVar[float] = 8
+    fewest_to_infer: ClassVar[float] = math.inf
+
     weight_ih_l0: Tensor
 
     def __init__(self, kernel: str, **settings: Any) -> None:
@@ -240,15 +203,13 @@ class DropIn(nn.RNNBase, Generic[State]):
         if lengths is not None:
             result = self._padded(input, hx, self._check(input, hx, lengths))
             return result
-        if _is_batch(input) and self.kernel_for(input) == "torch":
-            # Our checks take a few percent of a small pass: they come after PyTorch's own, where
-            # it refuses, to say it more clearly.
-            try:
+        try:  # our checks would take a few percent of a small pass: they come where it fails
+            if self.kernel_for(input) == "torch":
                 result = super().forward(input, hx)
-            except Exception:
-                self._check(input, hx)
-                raise
-            return result
+                return result
+        except Exception:
+            self._check(input, hx)
+            raise
         if autocasts(weight := self.weight_ih_l0):
             with torch.autocast(weight.device.type, enabled=False):
                 return self.forward(_to(input, weight), _to(hx, weight))
@@ -257,20 +218,45 @@ class DropIn(nn.RNNBase, Generic[State]):
         return result
 
     def kernel_for(self, input: Tensor | PackedSequence) -> str:
-        """Return which pass an input gets here and now: ``"hand-derived"`` or ``"torch"``."""
-        data, packed = (input.data, True) if isinstance(input, PackedSequence) else (input, False)
-        if self.kernel == "torch" or watched(data):
-            return "torch"
-        if self.kernel != "auto":
-            return self.kernel
+        """Return which pass an input gets here and now: ``"hand-derived"`` or ``"torch"``.
+
+        Raises
+        ------
+        ValueError
+            If the input is empty.
+        """
         if isinstance(input, PackedSequence):
-            steps = len(input.batch_sizes)
+            data, shape, steps = input.data, input.data.shape, len(input.batch_sizes)
         else:
-            steps = input.shape[1 if self.batch_first and input.dim() == 3 else 0]
+            data, shape = input, input.shape
+            steps = shape[1 if self.batch_first and len(shape) == 3 else 0]
+        if 0 in shape:
+            raise ValueError(f"input: expected no axis of size 0, got shape {tuple(shape)}")
+        kernel = self.kernel
+        fewest = self.fewest_to_train if torch.is_grad_enabled() else self.fewest_to_infer
+        if kernel == "torch" or (kernel == "auto" and steps < fewest) or watched(data):
+            return "torch"
+        return self._fastest(data, steps, data is not input) if kernel == "auto" else kernel
+
+    def _fastest(self, data: Tensor, steps: int, packed: bool) -> str:
+        """Choose the faster pass for many steps, by the measurements of ``make bench``.
+
+        PyTorch runs an LSTM in float32 through oneDNN on a CPU, and all layers through cuDNN on a
+        CUDA device: libraries that fuse the operations of a step. Elsewhere it records every step,
+        and the hand-derived pass, which does not, trains 1.2 to 2.2 times as fast.
+        """
+        device = data.device.type
+        has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        onednn = has_onednn and data.dtype == torch.float32 and not packed
+        if device != "cpu" or torch.is_autocast_enabled(device) or (self.mode == "LSTM" and onednn):
+            return "torch"
+        weights = (w for group in self.all_weights for w in group)
         training = torch.is_grad_enabled() and (
-            data.requires_grad or any(w.requires_grad for ws in self.all_weights for w in ws)
+            self.weight_ih_l0.requires_grad
+            or data.requires_grad
+            or any(w.requires_grad for w in weights)
         )
-        return fastest(self.mode, data, steps, packed, training)
+        return "hand-derived" if training or steps >= self.fewest_to_infer else "torch"
 
     def _padded(self, input: Any, hx: Any, lengths: Tensor) -> Any:
         """Run the network on a padded batch."""

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from rnncourse.checks import check_choice
 from rnncourse.torch.layers import DropIn
 from rnncourse.torch.private import watched
-from rnncourse.torch.steps import Steps, recorded, resize, tanh_for, unroll
+from rnncourse.torch.steps import Steps, light, recorded, resize, unroll
 
 
 def recurrence(
@@ -75,17 +75,17 @@ class HandDerived(torch.autograd.Function):
         """Take and return what :func:`recurrence` does."""
         steps = Steps(sizes, reverse)
         h = torch.addmm(bias, x, w_ih.t())  # (N, H): becomes the states, in place
-        cut = steps.cut(h)
-        tanh = tanh_for(x) if nonlinearity == "tanh" else None
+        xp, array = light(h)
+        cut = steps.cut(h, array)
         w_t, h_n = w_hh.t(), torch.empty_like(h0)
         have = cut[0][0]
         state = h0[:have]
-        for rows, a in cut:
+        for rows, a, values in cut:
             if rows != have:
                 state, have = resize(state, rows, h0, h_n), rows
             state = a.addmm_(state, w_t)
-            if tanh:
-                tanh(state, state)
+            if nonlinearity == "tanh":
+                xp.tanh(values, out=values)
             else:
                 state.relu_()
         h_n[:have] = state
@@ -145,7 +145,8 @@ class RNN(DropIn[Tensor], nn.RNN):
     ``nonlinearity`` (``"tanh"`` or ``"relu"``), ``bias``, ``batch_first``, ``dropout``,
     ``bidirectional``, ``device`` and ``dtype``, and ``kernel`` (see
     :class:`~rnncourse.torch.layers.DropIn`). On a CPU it trains through the pass derived by hand,
-    from 8 steps on. A gradient of a gradient is right as well (through a recorded loop).
+    from 8 steps on, and without a gradient takes it from 64 steps on. A gradient of a gradient is
+    right as well (through a recorded loop).
 
     Where the hand-derived pass trains, the output must not be changed in place before
     ``backward``, as by ``+=``, ``relu_`` or ``Dropout(inplace=True)``: copy it first.
@@ -163,6 +164,8 @@ class RNN(DropIn[Tensor], nn.RNN):
     >>> out.shape, h_n.shape
     (torch.Size([5, 2, 4]), torch.Size([1, 2, 4]))
     """
+
+    fewest_to_infer = 64  # each step works in place in memory that is already there
 
     def __init__(
         self,

@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from rnncourse.checks import check_at_least, check_choice
 from rnncourse.torch.minimal import LinearRecurrent
 
+DTYPES = (torch.float32, torch.float64)
+
 
 class StateSpace(LinearRecurrent):
     """``h[t] = a * h[t - 1] + g * (B x[t])``, ``y[t] = Re(C h[t]) + D x[t]``: real in, real out.
@@ -79,7 +81,7 @@ class StateSpace(LinearRecurrent):
         if not max_phase > 0:
             raise ValueError(f"max_phase: expected a number above 0, got {max_phase}")
         dtype = torch.get_default_dtype() if dtype is None else dtype
-        check_choice("dtype", dtype, (torch.float32, torch.float64))
+        check_choice("dtype", dtype, DTYPES)
         I, H, to = input_size, hidden_size, {"device": device, "dtype": dtype}
         r = torch.empty(H, **to).uniform_(least**2, most**2).sqrt()
         self.nu = nn.Parameter(torch.log(-torch.log(r)))
@@ -90,6 +92,7 @@ class StateSpace(LinearRecurrent):
 
     def eigenvalues(self) -> Tensor:
         """Return ``a``, complex ``(H,)``: what one step does to each state."""
+        self._check_dtype()
         return torch.polar(torch.exp(-torch.exp(self.nu)), self.theta)
 
     @property
@@ -129,10 +132,19 @@ class StateSpace(LinearRecurrent):
             If T is not a whole number of at least 1.
         """
         check_at_least("T", T, 1)
+        self._check_dtype()
         k = torch.arange(T, device=self.nu.device)[:, None]
         powers = torch.polar(torch.exp(-k * torch.exp(self.nu)), k * self.theta)  # (T, H)
         C, B = torch.complex(*self.C), torch.complex(*self._scaled_B())
         return torch.einsum("oh,th,hi->toi", C, powers, B).real
+
+    def _check_dtype(self) -> None:
+        """Refuse weights that ``half`` or ``bfloat16`` has made too small."""
+        if self.nu.dtype not in DTYPES:
+            raise TypeError(
+                f"dtype: expected weights in float32 or float64, got {self.nu.dtype}, for which "
+                f"PyTorch has no complex numbers; use autocast in place of it"
+            )
 
     def _scaled_B(self) -> Tensor:
         g = torch.sqrt(-torch.expm1(-2 * torch.exp(self.nu)))  # sqrt(1 - r**2), exact near r = 1

@@ -41,9 +41,7 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         E = embed_dim
-        self.self_attn = MultiHeadAttention(
-            E, num_heads, batch_first=True, device=device, dtype=dtype
-        )
+        self.self_attn = MultiHeadAttention(E, num_heads, device=device, dtype=dtype)
         self.linear1 = nn.Linear(E, hidden_size, device=device, dtype=dtype)
         self.linear2 = nn.Linear(hidden_size, E, device=device, dtype=dtype)
         self.norm1 = nn.LayerNorm(E, device=device, dtype=dtype)

@@ -108,6 +108,8 @@ def test_text_pairs(tmp_path):
     en.write_text("a dog\na\u2028cat\n", encoding="utf-8")
     de.write_text("ein Hund\neine Kätzin", encoding="utf-8")
     assert read_text_pairs(en, de) == [("a dog", "ein Hund"), ("a\u2028cat", "eine Kätzin")]
+    de.write_bytes(b"ein Hund\r\neine\rKatze\r\n")
+    assert read_text_pairs(en, de) == [("a dog", "ein Hund"), ("a\u2028cat", "eine\rKatze")]
     de.write_text("ein Hund\n", encoding="utf-8")
     with pytest.raises(ValueError, match="target: expected 2 lines as in source, got 1"):
         read_text_pairs(en, de)

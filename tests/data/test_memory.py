@@ -107,6 +107,12 @@ def test_associative_recall(n_pairs, n_values):
         assert set(pairs.values()) <= set(range(6, 6 + n_values))
 
 
+def test_keys_are_drawn_like_cards(rng):
+    x, _ = associative_recall(20_000, 3, rng, n_keys=5)
+    for keys in x[:-1:2]:
+        np.testing.assert_allclose(np.bincount(keys, minlength=5) / 20_000, 1 / 5, atol=0.02)
+
+
 def test_associative_recall_baselines(rng):
     x, y = associative_recall(50_000, 4, rng, n_values=5)
     assert (y == 16).mean() == pytest.approx(1 / 5, abs=0.01)
@@ -128,14 +134,17 @@ def test_parity(rng):
     [
         (adding, {"T": 1, "B": 1}, "T: expected at least 2, got 1"),
         (adding, {"T": 2, "B": 0}, "B: expected at least 1"),
+        (copying, {"B": 0, "delay": 1}, "B: expected at least 1"),
         (copying, {"B": 1, "delay": 0}, "delay: expected at least 1"),
         (copying, {"B": 1, "delay": 1, "n_items": 0}, "n_items: expected at least 1"),
         (copying, {"B": 1, "delay": 1, "n_symbols": 1}, "n_symbols: expected at least 2"),
         (recall_first, {"T": 0, "B": 1}, "T: expected at least 1"),
         (recall_first, {"T": 1, "B": 1.0}, "B: expected a whole number"),
+        (recall_first, {"T": 1, "B": 1, "n_symbols": 1}, "n_symbols: expected at least 2"),
         (associative_recall, {"B": 1, "n_pairs": 17}, "n_pairs: expected at most n_keys = 16"),
         (associative_recall, {"B": 1, "n_pairs": 1, "n_values": 1}, "n_values: expected at least"),
         (parity, {"T": 0, "B": 1}, "T: expected at least 1"),
+        (parity, {"T": 1, "B": 0}, "B: expected at least 1"),
     ],
 )
 def test_tasks_refuse_bad_input(task, arguments, message, rng):

@@ -115,6 +115,10 @@ def test_spans_follow_each_other():
     assert spans[1].period == 4
 
 
+def test_a_span_may_have_one_step():
+    assert [len(span.values) for span in split_series(line(10), 0.1, 0.8)] == [1, 8, 1]
+
+
 @pytest.mark.parametrize(
     "fractions", [(1.0,), (0.0,), (0.7, 0.4), (0.5, -0.2), (0.01,), (np.nan,), (0.5, np.inf)]
 )

@@ -92,6 +92,13 @@ def test_a_tone_shows_in_its_band():
     bands = [log_mel(np.sin(2 * np.pi * f * t)).mean(0).argmax() for f in (200, 800, 1600, 3200)]
     assert bands == sorted(bands)
     assert len(set(bands)) == 4
+    highest = log_mel(np.sin(2 * np.pi * 0.48 * RATE * t)).mean(0)
+    assert highest.argmax() == 23  # the bands reach up to half the rate
+
+
+def test_one_digit_unless_told_otherwise():
+    said = spoken_digits(20, np.random.default_rng(0))
+    assert [len(u.digits) for u in said] == [1] * 20
 
 
 def test_a_batch_is_what_ctc_takes():
@@ -144,6 +151,8 @@ def test_baseline():
         (lambda rng: speak([1], VOICE, 0), TypeError, "rng: expected numpy.Generator, got int"),
         (lambda rng: best_constant([]), ValueError, r"len\(references\): expected at least 1"),
         (lambda rng: log_mel(np.zeros(199)), ValueError, r"len\(waveform\): expected at least 200"),
+        (lambda rng: log_mel(np.zeros(300), 0), ValueError, "n_mels: expected at least 1, got 0"),
+        (lambda rng: log_mel(np.zeros(300), hop=0), ValueError, "hop: expected at least 1, got 0"),
         (lambda rng: log_mel(np.zeros((2, 300))), ValueError, "waveform: expected"),
         (lambda rng: pad_speech([]), ValueError, r"len\(utterances\): expected at least 1"),
         (lambda rng: pad_speech(spoken_digits(1, rng), "words"), ValueError, "unit: expected"),

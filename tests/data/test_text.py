@@ -121,3 +121,14 @@ def test_streams_refuse_bad_input():
         stream_batches(np.zeros((3, 3), int), 1, 2)
     with pytest.raises(TypeError, match="ids: expected whole numbers"):
         stream_batches(np.zeros(9), 1, 2)
+
+
+def test_a_heading_begins_a_section(monkeypatch):
+    """Sections are put in another order, so what a heading parts need not stay side by side."""
+    monkeypatch.setattr("rnncourse.data.text.topics", {"a": "one\n\nTwo\n***\n\nthree"})
+    texts = {python_manual(seed) for seed in range(20)}
+    assert texts == {"one\n\nTwo\n***\n\nthree\n", "Two\n***\n\nthree\n\none\n"}
+
+
+def test_a_span_may_end_with_the_first_paragraph_although_it_is_empty():
+    assert split_text("\n\nx", (0.01, 0.99)) == ["\n\n", "x"]

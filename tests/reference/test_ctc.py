@@ -100,6 +100,11 @@ def test_long_and_improbable_sequences_stay_finite():
             ValueError,
             r"target_lengths\[0\]: expected at most 3, got 4",
         ),
+        (
+            {"target_lengths": np.array([3, -1, 0, 3])},
+            ValueError,
+            r"target_lengths\[1\]: expected at least 0, got -1",
+        ),
         ({"targets": TARGETS[0]}, ValueError, r"targets: expected shape \(4, S\), got \(3,\)"),
         ({"targets": TARGETS * 2}, ValueError, r"targets\[0\]: expected numbers from 0 to 3"),
         ({"targets": TARGETS * 1.0}, TypeError, r"targets\[0\]: expected whole numbers"),

@@ -87,6 +87,12 @@ W = np.zeros((2, 3))
             r"dy: expected shape \(4, 2\), got \(4, 3\)",
         ),
         (lambda: linear_backward(Z, Z, W[0]), ValueError, "W: expected 2 axes"),
+        (
+            lambda: softmax_cross_entropy(Z, Y, Y[:3] == 0),
+            ValueError,
+            r"mask: expected shape \(4,\)",
+        ),
+        (lambda: linear_backward(Z, [0.0], W), TypeError, "h: expected numpy.ndarray, got list"),
         (lambda: linear_backward([0.0], Z, W), TypeError, "dy: expected numpy.ndarray, got list"),
     ],
 )

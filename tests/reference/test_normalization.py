@@ -37,5 +37,7 @@ def test_bad_input():
         layer_norm(np.array(1.0), np.zeros(3), np.zeros(3))
     with pytest.raises(TypeError, match=r"x: expected numpy\.ndarray, got list"):
         layer_norm([1.0], np.zeros(1), np.zeros(1))
+    with pytest.raises(TypeError, match=r"x_hat: expected numpy\.ndarray, got list"):
+        layer_norm_backward(x, x.tolist(), x[:, :1], np.zeros(3))
     with pytest.raises(TypeError, match=r"dy: expected numpy\.ndarray, got list"):
         layer_norm_backward(x.tolist(), x, x[:, :1], np.zeros(3))

@@ -94,6 +94,7 @@ OK = {"w": np.ones(2)}
             r"grads: expected the names .*'w'.* differs in .*'v', 'w'",
         ),
         (lambda: SGD({"w": 3.0}, 0.1), TypeError, r"params\['w'\]: expected numpy.*, got float"),
+        (lambda: Adam(OK, lr=0.0), ValueError, "lr: expected a number above 0, got 0"),
         (lambda: Adam({"w": [3.0]}), TypeError, r"params\['w'\]: expected numpy.*, got list"),
         (
             lambda: Adam({"w": np.ones(2, int)}),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnncourse.reference import GRU, LSTM, RNN, check_gradients, relative_error
+from rnncourse.reference import GRU, LSTM, RNN, check_gradients, gru, relative_error
 
 MODELS = {
     "RNN tanh": (RNN, {}),
@@ -278,3 +278,31 @@ def test_bad_constructor_arguments(args, message):
 def test_bad_dtype_or_generator(cls, options, message):
     with pytest.raises(TypeError, match=message):
         cls(3, 4, **({"rng": np.random.default_rng(0)} | options))
+
+
+@pytest.mark.parametrize("cls", [RNN, LSTM, GRU])
+def test_weights_start_evenly_spread_below_one_over_the_root_of_their_number(cls, rng):
+    net = cls(30, 100, rng=rng)
+    assert net.directions == [""]
+    assert net.num_layers == 1
+    for name, w in net.params.items():
+        assert np.abs(w).max() <= 0.1, name
+        if w.size > 1000:
+            assert np.abs(w).max() == pytest.approx(0.1, rel=0.01)
+            assert w.std() == pytest.approx(0.1 / 3**0.5, rel=0.05)
+            assert abs(w.mean()) < 0.005
+
+
+def test_the_reset_comes_after_the_product_unless_told_otherwise(rng):
+    x, h0 = rng.normal(size=(3, 2, 4)), rng.normal(size=(2, 5))
+    shapes = ((15, 4), (15, 5), (15,), (15,))
+    W_ih, W_hh, b_ih, b_hh = (rng.normal(size=shape) for shape in shapes)
+    found = gru.forward(x, h0, W_ih, W_hh, b_ih, b_hh)
+    for after, same in ((True, True), (False, False)):
+        told = gru.forward(x, h0, W_ih, W_hh, b_ih, b_hh, after)
+        assert np.array_equal(found[0], told[0]) == same
+    dh = rng.normal(size=(3, 2, 5))
+    grads = gru.backward(dh, x, *found, W_ih, W_hh)
+    for after, same in ((True, True), (False, False)):
+        told = gru.backward(dh, x, *found, W_ih, W_hh, after)
+        assert np.array_equal(grads[0], told[0]) == same

@@ -337,6 +337,26 @@ Q, K = torch.zeros(2, 3, 4), torch.zeros(2, 5, 4)
             "q: expected dtype torch.float32 as the weights have, got torch.float64",
         ),
         (lambda: AdditiveAttention(4, 0, 6), ValueError, "key_size: expected at least 1, got 0"),
+        (lambda: AdditiveAttention(0, 4, 6), ValueError, "query_size: expected at least 1, got 0"),
+        (lambda: AdditiveAttention(4, 4, 0), ValueError, "hidden_size: expected at least 1, got 0"),
+        (
+            lambda: AdditiveAttention(4, 4, 6)(Q, K, K, torch.ones(3, 5)),
+            TypeError,
+            "mask: expected dtype torch.bool, got torch.float32",
+        ),
+        (
+            lambda: AdditiveAttention(4, 4, 6)(Q.tolist(), K, K),
+            TypeError,
+            "q: expected torch.Tensor, got list",
+        ),
+        (
+            lambda: additive_attention(
+                Q, K, K, torch.ones(6, 4), torch.ones(6, 4), torch.ones(6, 1)
+            ),
+            ValueError,
+            r"w: expected 1 axes \(A,\), got 2 axes",
+        ),
+        (lambda: rotary([0.0], torch.arange(1)), TypeError, "x: expected torch.Tensor, got list"),
         (
             lambda: MultiHeadAttention(6, 4),
             ValueError,
@@ -413,3 +433,22 @@ Q, K = torch.zeros(2, 3, 4), torch.zeros(2, 5, 4)
 def test_bad_input_names_argument_expected_and_got(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_the_weights_that_compare_start_as_they_should():
+    """Xavier's bounds for both maps, and a vector whose products have the size of one entry."""
+    torch.manual_seed(0)
+    net = AdditiveAttention(300, 200, 400)
+    for W, size in ((net.W_q, 300), (net.W_k, 200)):
+        bound = (6 / (400 + size)) ** 0.5
+        assert W.abs().max().item() == pytest.approx(bound, rel=0.01)
+        assert W.std().item() == pytest.approx(bound / 3**0.5, rel=0.02)
+    assert net.w.std().item() == pytest.approx(400**-0.5, rel=0.1)
+    assert not torch.equal(net.W_q[:, :200], net.W_k)
+
+
+def test_heads_give_their_weights_unless_told_otherwise():
+    net, x = MultiHeadAttention(4, 2), torch.randn(2, 3, 4)
+    parts = net.project(x, x, x)
+    assert net.attend(*parts)[1].shape == (2, 2, 3, 3)
+    assert net.attend(*parts, need_weights=False)[1] is None

@@ -619,3 +619,15 @@ def test_half_precision(cell):
     found, expected = (train(net, x, None) for net in (ours, theirs))
     for what, value in expected.items():
         torch.testing.assert_close(found[what], value, rtol=0.1, atol=0.1, msg=what)
+
+
+@each_cell
+def test_the_plain_loop_runs_forward_in_time_unless_told_otherwise(cell):
+    module, G = MODULES[cell], {"GRU": 12, "LSTM": 16}.get(cell, 4)
+    biases = [torch.zeros(G)] * (1 + (cell == "GRU"))
+    states = [torch.zeros(2, 4)] * (1 + (cell == "LSTM"))
+    args = (torch.randn(6, 3), *states, torch.randn(G, 3), torch.randn(G, 4), *biases, [2, 2, 2])
+    out = module.recurrence(*args)[0]
+    later = module.recurrence(args[0] * (torch.arange(6) < 2)[:, None], *args[1:])[0]
+    assert torch.equal(out[:2], later[:2])
+    assert not torch.equal(out[2:], later[2:])

@@ -1,5 +1,6 @@
 """Linear attention: both forms agree, a masked step is invisible, and so is the future."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from rnncourse.torch.attention import MultiHeadAttention, length_mask
 from rnncourse.torch.linear_attention import (
     LinearAttention,
+    _prepare,
     feature_map,
     linear_attention,
     linear_attention_step,
@@ -320,3 +322,11 @@ S, Z = torch.zeros(2, 4, 5), torch.zeros(2, 4)
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_the_largest_feature_of_a_query_is_one():
+    """So the products with the features of the keys neither overflow nor round to zero."""
+    q = torch.tensor([[3.0, -1.0], [-40.0, -50.0], [1e30, 0.0], [0.0, -2.0]])
+    features = _prepare(q, q, q, None)[0]
+    assert features.amax(-1).tolist() == pytest.approx([1] * 4)
+    assert features[0, 1].item() == pytest.approx(math.exp(-1) / 4)

@@ -287,3 +287,9 @@ def test_a_layer_says_what_it_keeps():
         LinearRecurrent(3, 4, batch_first=False).coefficients(X)
     with pytest.raises(NotImplementedError):
         LinearRecurrent(3, 4, batch_first=False)(X)
+
+
+@minimal
+def test_there_is_a_bias_unless_told_otherwise(cls):
+    assert cls(3, 4).linear.bias is not None
+    assert cls(3, 4, False).linear.bias is None

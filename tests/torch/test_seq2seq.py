@@ -192,6 +192,30 @@ def test_attention_learns_to_turn_a_sequence_around(attention):
     assert loss.item() < 0.5  # chance is log(8) = 2.08
 
 
+def test_one_layer_unless_told_otherwise():
+    model = EncoderDecoder(6, 7, 3, 4)
+    assert model.encoder.num_layers == model.decoder.num_layers == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["source_size", "target_size", "embed_size", "hidden_size", "num_layers"]
+)
+def test_sizes_are_at_least_one(name):
+    sizes = {"source_size": 6, "target_size": 7, "embed_size": 3, "hidden_size": 4}
+    with pytest.raises(ValueError, match=f"{name}: expected at least 1, got 0"):
+        EncoderDecoder(**(sizes | {name: 0}))
+
+
+def test_lengths_may_be_lists():
+    torch.manual_seed(0)
+    model = make(GRU, "dot", False, 1)
+    source, lengths, target, target_lengths = batch(5, 4, 3)
+    for some in (lengths, target_lengths):
+        some[0] = 2
+    expected = model.loss(source, lengths, target, target_lengths)
+    assert model.loss(source, lengths.tolist(), target, target_lengths.tolist()) == expected
+
+
 def test_dropout_is_for_training():
     model = EncoderDecoder(6, 7, 3, 4, dropout=0.5)
     data = batch(4, 4, 3)
@@ -223,6 +247,7 @@ N = torch.tensor
         (lambda: NET.encode(SOURCE.numpy()), TypeError, "source: expected torch.Tensor, got nd"),
         (lambda: NET.loss(SOURCE.tolist(), None, TARGET), TypeError, "source: expected torch.Te"),
         (lambda: NET.step([0, 0], NET.encode(SOURCE)), TypeError, "ids: expected torch.Tensor"),
+        (lambda: NET.encode(SOURCE, [5, 6]), ValueError, r"lengths\[1\]: expected at most T = 5"),
         (
             lambda: NET.encode(SOURCE + 6),
             ValueError,

@@ -3,6 +3,8 @@
 What it shares with the other linear recurrences is tested in ``test_minimal``.
 """
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -51,6 +53,12 @@ def test_starts_in_the_ring_with_states_as_large_as_the_inputs():
     assert a.angle().max() <= 1
     inside = (a.abs() ** 2 < (0.5**2 + 0.99**2) / 2).float().mean()  # half of the area
     assert inside.item() == pytest.approx(0.5, abs=0.05)
+    assert a.angle().mean().item() == pytest.approx(0.5, abs=0.05)  # evenly spread
+    assert a.angle().max() > 0.95
+    assert StateSpace(1, 1000).theta.max().item() == pytest.approx(math.pi, abs=0.05)
+    wide = StateSpace(50, 200)
+    assert wide.C.square().mean((1, 2)).tolist() == pytest.approx([1 / 200] * 2, rel=0.05)
+    assert wide.D.square().mean().item() == pytest.approx(1 / 50, rel=0.05)
     net = StateSpace(20, 20, radius=(0.5, 0.95))
     _, h_n = net(torch.randn(200, 1000, 20))
     expected = net.B.square().sum((0, 2)).mean().item()  # mean square of B x; about 1
@@ -103,6 +111,31 @@ def test_learns_to_output_its_input_20_steps_late():
             lambda: StateSpace(3, 4, radius=(0.9, 1.0)),
             ValueError,
             r"radius: expected 0 < least < most < 1, got \(0.9, 1.0\)",
+        ),
+        (
+            lambda: StateSpace(3, 4, radius=(0.0, 0.9)),
+            ValueError,
+            r"radius: expected 0 < least < most < 1, got \(0.0, 0.9\)",
+        ),
+        (
+            lambda: StateSpace(3, 4, radius=(0.5, 0.5)),
+            ValueError,
+            r"radius: expected 0 < least < most < 1, got \(0.5, 0.5\)",
+        ),
+        (
+            lambda: StateSpace(3, 4).bfloat16()(torch.zeros(5, 2, 3).bfloat16()),
+            TypeError,
+            "dtype: expected weights in float32 or float64, got torch.bfloat16, .* use autocast",
+        ),
+        (
+            lambda: StateSpace(3, 4).half().step(torch.zeros(2, 3).half()),
+            TypeError,
+            "dtype: expected weights in float32 or float64, got torch.float16",
+        ),
+        (
+            lambda: StateSpace(3, 4).bfloat16().kernel(3),
+            TypeError,
+            "dtype: expected weights in float32 or float64, got torch.bfloat16",
         ),
         (
             lambda: StateSpace(3, 4, max_phase=0),
