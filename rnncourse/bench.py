@@ -264,7 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     page = table(rows, args.runs)
     if args.output:
-        args.output.write_text(page)
+        args.output.write_text(page, encoding="utf-8")
     print(page)
 
 

@@ -9,6 +9,6 @@ def processor() -> str:
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
         name = next((v.split(":")[1].strip() for v in lines if v.startswith("model name")), name)
     return name

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from rnncourse import training
 from rnncourse.training import DivergenceError, EarlyStopping, History, evaluate, fit
 
 
@@ -171,10 +172,8 @@ def test_an_optimizer_that_computes_the_loss_itself_is_refused(model, batches):
         assert value.equal(before[name])
 
 
-def test_a_file_of_the_package_run_as_a_program_says_what_is_wrong(root):
-    ran = subprocess.run(
-        [sys.executable, "rnncourse/training.py"], cwd=root, capture_output=True, text=True
-    )
+def test_a_file_of_the_package_run_as_a_program_says_what_is_wrong():
+    ran = subprocess.run([sys.executable, training.__file__], capture_output=True, text=True)
     assert ran.returncode == 1
     assert "ImportError: This is rnncourse/torch, not PyTorch" in ran.stderr
     assert "python -m rnncourse.training" in ran.stderr

@@ -145,6 +145,7 @@ def test_the_list_is_well_formed():
 def test_the_cache_directory(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", "/somewhere")
+    monkeypatch.setenv("USERPROFILE", "/somewhere")  # the same on Windows
     assert cache_directory() == Path("/somewhere/.cache/rnncourse")
     monkeypatch.setattr(module.Path, "home", lambda: Path("/h"))
     monkeypatch.setenv("XDG_CACHE_HOME", "")

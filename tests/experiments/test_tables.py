@@ -1,7 +1,6 @@
 """Each table of the package is complete, and its cheap row comes out again."""
 
 import math
-import tomllib
 
 import pytest
 
@@ -35,9 +34,3 @@ def test_the_cheap_row_comes_out_again(name, none):
                     f"should have, remove {name}.csv and {advice}"
                 )
     none(problems)
-
-
-def test_the_tables_travel_with_the_package(root):
-    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    carried = settings["tool"]["setuptools"]["package-data"]["rnncourse"]
-    assert "experiments/*.csv" in carried, "pyproject.toml: carry the tables, for Colab"
