@@ -57,3 +57,5 @@ Where things are::
 Arrows point one way. ``reference`` imports NumPy alone, ``torch`` never imports ``reference``,
 and the two meet in the tests. Nothing here imports anything of the book.
 """
+
+__version__ = "0.2.0.dev0"

@@ -46,6 +46,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from rnncourse import __version__
 from rnncourse.computer import processor
 
 HERE = Path(__file__).resolve().parent
@@ -380,7 +381,8 @@ def facts(device: str) -> dict[str, str]:
         "device": device,
         "processor": name,
         "python": platform.python_version(),
-        **{package: metadata.version(package) for package in ("torch", "numpy", "rnncourse")},
+        **{package: metadata.version(package) for package in ("torch", "numpy")},
+        "rnncourse": __version__,  # that of the code at hand, also where the package is edited
     }
 
 
@@ -423,7 +425,7 @@ def work() -> None:
             answer = {"error": message, "traceback": traceback.format_exc()}
         try:
             print(json.dumps(answer), file=answers, flush=True)
-        except BrokenPipeError:
+        except OSError:  # nobody listens any more
             return
 
 
@@ -449,7 +451,7 @@ class Worker:
             self.process.stdin.write(json.dumps(job) + "\n")
             self.process.stdin.flush()
             answer: dict[str, Any] = json.loads(self.process.stdout.readline())
-        except (BrokenPipeError, json.JSONDecodeError):
+        except (OSError, json.JSONDecodeError):  # on Windows a broken pipe is a plain OSError
             return {"error": f"its process ended with status {self.process.wait()}"}
         return answer
 
