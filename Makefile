@@ -12,7 +12,7 @@ BUILD_SITE = rm -rf _build/html _build/.doctrees && \
 	line 90004 is line 4 of cell 9; run 'make notebooks' after it."; exit 1; }
 STEPS = style types site check
 
-.PHONY: help book serve notebooks experiments release grade feedback grades test $(STEPS) processors format hooks bench lock clean
+.PHONY: help book serve notebooks experiments release grade feedback grades test $(STEPS) processors package format hooks bench lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' \
@@ -67,6 +67,10 @@ check: $(VENV)/test.stamp ## run pytest: package, doctests, notebooks, rules of 
 
 processors: $(VENV)/test.stamp ## run the notebooks with fewer vector instructions and with other threads (ONLY=03: one)
 	@$(BIN)/python -m tools.processors $(if $(UNDER),--under "$(UNDER)") $(ONLY)
+
+package: $(VENV)/release.stamp ## build the package, install it into empty environments, test it there (VERSIONS=oldest)
+	@$(BIN)/python -m tools.package build
+	@$(BIN)/python -m tools.package test $(VERSIONS)
 
 format: $(VENV)/test.stamp ## put the code into the common form
 	$(BIN)/ruff check --fix --quiet . || true
