@@ -8,6 +8,7 @@ import sys
 import tomllib
 from functools import cache
 from importlib import metadata
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 import pytest
@@ -114,20 +115,6 @@ def test_the_command_refuses_the_version_in_work(capsys, monkeypatch):
 # Requirements.
 
 
-def imports(path):
-    """Return the uppermost names of all modules that a file imports, in functions too."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            found.add(node.module)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            text = re.match(r"f?'(\w+)", ast.unparse(node.args[0]))
-            found |= {text[1]} if text else set()
-    return {name.split(".")[0] for name in found} - sys.stdlib_module_names
-
-
 @cache
 def distributions():
     return metadata.packages_distributions()
@@ -139,8 +126,9 @@ OURS = {"rnncourse", "tests", "tools"}
 def undeclared(path, *extras):
     """Say what a file imports and none of the extras declares."""
     have = {name for extra in extras for name in declared(extra)}
-    for name in sorted(imports(path) - OURS):
-        brought_by = {canonicalize_name(found) for found in distributions().get(name, [name])}
+    for name in sorted(package.imports(path) - OURS):
+        found = [package.BROUGHT.get(name, name)]
+        brought_by = {canonicalize_name(by) for by in distributions().get(found[0], found)}
         if not brought_by & have:
             yield f"{path.relative_to(ROOT)} imports {name}, which {extras} do not declare"
 
@@ -148,8 +136,8 @@ def undeclared(path, *extras):
 def test_every_import_of_the_package_is_declared(none):
     problems = []
     for module in package.modules(ROOT / "rnncourse"):
-        path = ROOT.joinpath(*module.split("."))
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        path = package.file_of(module, ROOT)
+        path = path / "__init__.py" if path.is_dir() else path
         problems += undeclared(path, package.extra_of(module))
     assert len(problems) == len(set(problems))
     none(problems)
@@ -244,8 +232,15 @@ BOOK = sorted((ROOT / "book").glob("*.md"))
 
 def test_nothing_but_grading_needs_a_unix():
     """``resource`` and the like are missing on Windows."""
-    names = [m for m in package.modules(ROOT / "rnncourse") if m not in package.NOT_HERE]
-    names = [m for m in names if not m.startswith("rnncourse.grading.")]
+    here = [name for name in package.BROUGHT if find_spec(name)]
+    left_out = set(package.left_out(ROOT / "rnncourse", here))
+    names = [
+        module
+        for module in package.modules(ROOT / "rnncourse")
+        if not left_out & {(path := package.file_of(module, ROOT)), *path.parents}
+    ]
+    assert "rnncourse.grading" not in names
+    assert "rnncourse.torch" in names
     code = (
         "import sys, numpy, torch, torch.profiler, matplotlib.pyplot, PIL.Image, tqdm, filelock\n"
         "for name in ('fcntl', 'grp', 'pwd', 'resource', 'termios'):\n"

@@ -9,6 +9,7 @@ come from the sdist too, and run in a folder without the package, so they see th
 """
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -52,6 +53,9 @@ LATE = ("rnncourse.data.digits", "rnncourse.data.series", "rnncourse.metrics")
 
 NOT_HERE = ("rnncourse.grading", "rnncourse.renderings")
 """What the package's tests leave out: it needs the book, and grading needs a Unix."""
+
+BROUGHT = {"triton": "torch"}
+"""What comes with a requirement on some systems: who imports it can do without."""
 
 BOOK_TESTS = ("book", "grading", "problem_sets", "test_package.py", "test_renderings.py")
 """What in ``tests`` is about the repository, and not in the sdist."""
@@ -212,6 +216,33 @@ def extra_of(module: str) -> str:
     return ""
 
 
+def imports(path: Path) -> set[str]:
+    """Return the uppermost names of what a file imports beyond Python's own, in functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            text = re.match(r"f?'(\w+)", ast.unparse(node.args[0]))
+            found |= {text[1]} if text else set()
+    return {name.split(".")[0] for name in found} - sys.stdlib_module_names
+
+
+def file_of(module: str, folder: Path) -> Path:
+    """Return the file of a module, or the folder of a package, below the folder that has it."""
+    path = folder.joinpath(*module.split("."))
+    return path if path.is_dir() else path.with_suffix(".py")
+
+
+def left_out(site: Path, installed: Iterable[str]) -> Iterator[Path]:
+    """Yield the files of the package that cannot be imported where its tests run."""
+    yield from (file_of(module, site.parent) for module in NOT_HERE)
+    missing = set(BROUGHT) - set(installed)
+    yield from (path for path in site.rglob("*.py") if imports(path) & missing)
+
+
 def test(versions: str, dist: Path, python: str, work: Path, options: Sequence[str]) -> None:
     """Install wheel and sdist into an empty environment and run the package's tests there.
 
@@ -258,11 +289,10 @@ def test(versions: str, dist: Path, python: str, work: Path, options: Sequence[s
     if too_new:
         raise Refusal(f"expected the oldest versions, got others than {too_new}")
     call(inside, "readme.py", cwd=place)
-    ignored = [site.parent.joinpath(*name.split(".")) for name in NOT_HERE]
-    paths = [path if path.is_dir() else path.with_suffix(".py") for path in ignored]
+    ignored = left_out(site, dict(found["names"]))
     call(
         *(inside, "-m", "pytest", "-c", SETTINGS, "-p", "no:cacheprovider", "-q"),
-        *("--doctest-modules", *(f"--ignore={path}" for path in paths)),
+        *("--doctest-modules", *(f"--ignore={path}" for path in ignored)),
         *(options or ("tests", site)),
         cwd=place,
     )
