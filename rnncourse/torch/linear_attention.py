@@ -25,8 +25,9 @@ State = tuple[Tensor, Tensor]
 
 def feature_map(x: Tensor) -> Tensor:
     """Return ``elu(x) + 1``: ``x + 1`` above zero, ``exp(x)`` below (equation 7)."""
-    # Not F.elu(x) + 1, which rounds to zero below -17 in float32.
-    return torch.where(x > 0, x + 1, x.clamp(max=0).exp())
+    # Not F.elu(x) + 1, which rounds to zero below -17 in float32. Nor clamp in place of
+    # masked_fill: versions of PyTorch differ in its gradient at zero, where queries often are.
+    return torch.where(x > 0, x + 1, x.masked_fill(x > 0, 0).exp())
 
 
 def linear_attention(
