@@ -425,26 +425,25 @@ def work() -> None:
             answer = {"error": message, "traceback": traceback.format_exc()}
         try:
             print(json.dumps(answer), file=answers, flush=True)
-        except OSError:  # nobody listens any more
-            return
+        except OSError:  # nobody listens any more, nor would at a regular end
+            os._exit(1)
 
 
 class Worker:
-    """A process that does runs, with one thread; started anew if it died."""
+    """A process that does runs, with one thread; started anew if it died, until it is stopped."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[str] | None = None
+        self.stopped = False
+        self.starting = threading.Lock()
 
     def ask(self, job: dict[str, Any]) -> dict[str, Any]:
         """Have a run done and return what came of it."""
-        if self.process is None or self.process.poll() is not None:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", "from rnncourse.experiments.machine import work; work()"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env={**os.environ, **ENVIRONMENT},
-            )
+        with self.starting:
+            if self.stopped:
+                return {"error": "the command was stopped"}
+            if self.process is None or self.process.poll() is not None:
+                self.process = self._start()
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
@@ -456,10 +455,21 @@ class Worker:
         return answer
 
     def stop(self) -> None:
-        """End the process, in the middle of a run if need be."""
+        """End the process, in the middle of a run if need be; no other is started."""
+        with self.starting:
+            self.stopped = True
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+
+    def _start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", "from rnncourse.experiments.machine import work; work()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **ENVIRONMENT},
+        )
 
 
 @dataclass(frozen=True)

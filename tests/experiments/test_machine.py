@@ -303,6 +303,17 @@ def test_a_stop_in_mid_run_loses_no_finished_row(toy, how):
     assert all(row in rows(toy) for row in saved)
 
 
+def test_a_stopped_worker_starts_no_other_process(toy):
+    worker = machine.Worker()
+    job = {"name": "toy", "folder": str(toy.parent), "seed": 0, "device": "cpu"}
+    job["setting"] = {"name": "a", "factor": 1}
+    assert worker.ask(job)["row"]["product"] == "1"
+    process = worker.process
+    worker.stop()
+    assert worker.ask(job) == {"error": "the command was stopped"}
+    assert worker.process is process
+
+
 def test_two_commands_at_a_time(filled, capsys):
     edit(filled, "range(2)", "range(3)")
     before = filled.with_suffix(".csv").read_text()
