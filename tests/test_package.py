@@ -185,6 +185,7 @@ def test_pytorch_is_asked_for_in_the_versions_that_were_tried():
     assert bounds == {">=": versions[0], "<": Version(f"{last.major}.{last.minor + 1}")}, (
         "pyproject.toml and TRIED in tests/torch/test_private.py: name the same versions"
     )
+    assert f"PyTorch {versions[0]} to {last}" in read("README.md"), "README.md: name the versions"
 
 
 def test_the_pins_are_within_the_bounds():

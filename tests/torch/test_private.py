@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import rnncourse
 from rnncourse.torch import private
 
-TRIED = ("2.13",)
+TRIED = ("2.13", "2.15")
 """Versions of PyTorch with which every name in ``private`` was tried, by these tests. The first and
 the last one are the bounds in ``pyproject.toml``."""
 
