@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from rnncourse.checks import check_at_least, check_choice, check_shape, check_type
 from rnncourse.torch.attention import AdditiveAttention, dot_product_attention, length_mask
 from rnncourse.torch.gru import GRU
-from rnncourse.torch.layers import Lengths, true_lengths
+from rnncourse.torch.inputs import Lengths, true_lengths
 from rnncourse.torch.transformer import check_ids
 
 ATTENTIONS = (None, "dot", "additive")
