@@ -55,6 +55,8 @@ Where things are::
     ├── computer        where a measurement was made
     ├── checks          errors that say what was expected and what came
     ├── bench           our layers against torch.nn, as ratios of runs in turn
+    ├── renderings      a chapter's text for the site, and for notebooks opened anywhere
+    └── grading         releases, grades and reports on the problem sets
 
 Arrows point one way. ``reference`` imports NumPy alone, ``torch`` never imports ``reference``,
 and the two meet in the tests. Nothing here imports anything of the book.
