@@ -275,7 +275,12 @@ def scan_section(rows: Sequence[ScanRow], runs: int) -> list[str]:
             lines += ["", f"The {way} against the {other}: not measured. {ABSENT}"]
             continue
         where = torch.cuda.get_device_name() if device == "cuda" else "the CPU"
-        lines += ["", f"On {where}:", "", f"| T | B | H | step | {way} (ms) | {other} (ms) | ratio |"]
+        lines += [
+            "",
+            f"On {where}:",
+            "",
+            f"| T | B | H | step | {way} (ms) | {other} (ms) | ratio |",
+        ]
         lines += ["|" + "---|" * 7]
         for row in found:
             times = (f"{seconds * 1e3:.3f}" for seconds in row.seconds)

@@ -123,7 +123,7 @@ def _run(a: Tensor, b: Tensor, out: Tensor, h0: Tensor, h: Tensor, da: Tensor, b
     tensors = [a, b.contiguous(), out, h0.contiguous(), h, da]
     if b.is_complex():
         tensors = [torch.view_as_real(x) for x in tensors]
-    with torch.cuda.device_of(b):
+    with torch.cuda.device(b.get_device()):  # on a processor -1, which changes nothing
         _kernel[(triton.cdiv(N, block),)](
             *tensors, T, N, columns, *a.stride(), steps, block, b.is_complex(), back
         )

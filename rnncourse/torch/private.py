@@ -38,7 +38,7 @@ def transformed(*tensors: Tensor) -> bool:
     gradients are computed at once (``is_grads_batched``).
     """
     return bool(
-        torch._C._are_functorch_transforms_active()
+        torch._C._functorch.get_dynamic_layer_stack_depth() > 0
         or forward_ad._current_level >= 0
         or any(is_legacy_batchedtensor(x) for x in tensors)
     )

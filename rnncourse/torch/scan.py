@@ -31,8 +31,8 @@ from rnncourse.torch.private import takes_operators, watched
 CHUNK = 2**18
 
 TRITON = find_spec("triton") is not None  # looked for, not imported
-FUSED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-FUSED += (torch.complex64, torch.complex128)
+FUSED = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+FUSED |= {torch.complex64, torch.complex128}  # what the kernel takes
 
 
 def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
@@ -73,7 +73,8 @@ def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     if _one_kernel(a, b, h0) and takes_operators(a, b, h0):
         from rnncourse.torch.fused import fused_recurrence
 
-        return fused_recurrence(a, b, h0)
+        h: Tensor = fused_recurrence(a, b, h0)
+        return h
     return _scan_by_operations(a, b, h0)
 
 

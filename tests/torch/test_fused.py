@@ -67,7 +67,7 @@ def draw(*shapes, dtype=torch.float64, seed=0):
 def with_gradients(f, inputs, weight):
     leaves = [x.clone().requires_grad_() for x in inputs]
     h = f(*leaves)
-    grads = torch.autograd.grad((h * weight).sum().abs(), leaves)
+    grads = torch.autograd.grad(h, leaves, weight.to(h.dtype))
     return dict(zip(("h", "da", "db", "dh0"), (h, *grads), strict=False))
 
 
@@ -133,12 +133,12 @@ def test_conjugates_and_negatives_that_are_only_marked():
 
 @wide
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("T", [1, 2, 5])
+@pytest.mark.parametrize("T", [1, 5])
 def test_first_and_second_derivatives(T, shared, dtype):
     inputs = draw((T, 1 if shared else 2), (T, 2), (2,), dtype=dtype)
     leaves = [x.requires_grad_() for x in inputs]
-    assert torch.autograd.gradcheck(linear_recurrence, leaves)
-    assert torch.autograd.gradgradcheck(linear_recurrence, leaves)
+    assert torch.autograd.gradcheck(linear_recurrence, leaves, fast_mode=True)
+    assert torch.autograd.gradgradcheck(linear_recurrence, leaves, fast_mode=True)
 
 
 def test_one_run_forward_and_one_backward(runs):
@@ -200,8 +200,8 @@ def test_what_is_not_finite_stays_in_its_channel_and_its_time(value, dtype):
         assert not h[5:, 1, 2].isfinite().any()
         assert k == 2 or torch.equal(h[:5], clean["h"][:5])
         leaves = [x.requires_grad_() for x in inputs]
-        grads = torch.autograd.grad((linear_recurrence(*leaves) * weight)[:, others].sum(), leaves)
-        assert all((x.isfinite()[..., others]).all() for x in grads)
+        grads = torch.autograd.grad(linear_recurrence(*leaves), leaves, weight * others)
+        assert all(x.isfinite()[..., others].all() for x in grads)
 
 
 def test_a_gradient_that_is_not_finite_stays_in_its_channel():
@@ -223,9 +223,7 @@ def test_many_gradients_at_once_and_transforms_take_the_operations(runs):
     each = torch.func.vmap(lambda g: torch.autograd.grad(h, leaves, g, retain_graph=True))(grads)
     assert runs == [False]
     for k, grad in enumerate(grads):
-        for *found, one in zip(
-            many, each, torch.autograd.grad(h, leaves, grad, True), strict=True
-        ):
+        for *found, one in zip(many, each, torch.autograd.grad(h, leaves, grad, True), strict=True):
             for x in found:
                 close(x[k], one, torch.float64, "gradient")
     del runs[:]
