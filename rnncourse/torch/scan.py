@@ -10,10 +10,10 @@ times the multiplications of the loop.
 Only products of the ``a`` are formed, never quotients or logarithms: where no ``a`` is larger
 than one in size, as with gates, nothing can overflow, and a gate that is closed (0) is exact.
 
-A GPU takes whole sequences, in one kernel (:mod:`rnncourse.torch.fused`) where PyTorch comes with
-Triton. A processor takes as many steps at a time as fit into its cache, one
-piece after the other. How much that saves over a plain loop depends on the width of a step: with
-64 numbers a scan is some ten times as fast, with 4,096 the loop is busy with arithmetic as well.
+A GPU takes whole sequences: where PyTorch comes with Triton, in one kernel
+(:mod:`rnncourse.torch.fused`). A processor takes as many steps at a time as fit into its cache,
+one piece after the other. How much that saves over a plain loop depends on the width of a step:
+with 64 numbers a scan is some ten times as fast, with 4,096 the loop is busy with arithmetic too.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,8 @@ def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     state, less than that of the loop, since each state is a sum in ``log2(T)`` levels rather than
     in T steps. Gradients of any order are right: the backward pass is a linear recurrence as
     well, from the last step to the first. Where PyTorch must see each operation (compilation,
-    ``torch.func``, forward-mode differentiation), the same scan runs without writing in place.
+    ``torch.func``, forward-mode differentiation), the same scan runs without writing in place. The
+    kernel for GPUs also runs in compiled programs; not in exported ones, which need no Triton.
 
     Parameters
     ----------

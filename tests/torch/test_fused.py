@@ -5,6 +5,8 @@ The interpreter must be chosen before Triton is imported, so no test can choose 
 """
 
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -123,6 +125,18 @@ def test_any_layout_in_memory(dtype):
     views = a[:1].expand(7, 3, 5), b.transpose(0, 2).contiguous().transpose(0, 2)[1::2], h0.T
     expected = linear_recurrence_loop(*views)
     close(linear_recurrence(*views), expected, torch.float64, "views")
+
+
+@wide
+def test_nothing_outside_the_tensors_is_read(dtype):
+    a, b, h0, dh = draw((9, 3), (9, 3), (1, 3), (9, 3), dtype=dtype)
+    h = linear_recurrence(a, b, h0[0])
+    da, db = fused.fused_gradients(a, h0[0], h, dh)
+    nan = torch.full_like(h0, torch.nan)
+    a, b, h0, dh, inside = (torch.cat((nan, x, nan))[1:-1] for x in (a, b, h0, dh, h))
+    assert torch.equal(linear_recurrence(a, b, h0[0]), h)
+    found = fused.fused_gradients(a, h0[0], inside, dh)
+    assert all(torch.equal(x, y) for x, y in zip(found, (da, db), strict=True))
 
 
 def test_conjugates_and_negatives_that_are_only_marked():
@@ -302,6 +316,37 @@ def test_exported_programs_need_no_kernel(name, strict):
         program = torch.export.export(net, (x,), strict=strict)
     assert "rnncourse" not in "".join(str(node.target) for node in program.graph.nodes)
     close(program.module()(x)[0], net(x)[0], torch.float32, "out")
+
+
+BUILD = """
+from itertools import product
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, compile
+from rnncourse.torch.fused import _kernel
+
+names = [p.name for p in _kernel.params]
+sizes, modes = names[6:12], names[12:]
+dtypes = "fp16", "fp32", "fp64", "complex"
+for dtype, back, capability in product(dtypes, (False, True), (75, 90)):
+    is_complex = dtype == "complex"
+    pointer = "*fp32" if is_complex else "*" + dtype
+    values = dict(zip(modes, (64, 16, is_complex, back), strict=True))
+    for ones in ((), ("a_column",), sizes):
+        fixed = {**dict.fromkeys(ones, 1), **values}
+        types = {n: "constexpr" if n in fixed else "i32" if n in sizes else pointer for n in names}
+        constants = {(names.index(n),): value for n, value in fixed.items()}
+        source = ASTSource(_kernel, types, constants, {})
+        compile(source, target=GPUTarget("cuda", capability, 32))
+print("built")
+"""
+
+
+def test_builds_for_gpus_that_are_not_there(root, tmp_path):
+    """The interpreter takes what the compiler may refuse."""
+    env = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    env["TRITON_CACHE_DIR"] = str(tmp_path)
+    run = subprocess.run([sys.executable, "-c", BUILD], env=env, cwd=root, capture_output=True)
+    assert run.stdout == b"built\n", run.stderr.decode()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64])
