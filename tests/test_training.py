@@ -385,7 +385,7 @@ def test_progress_bar(model, batches, capsys, monkeypatch):
 
 
 def test_bad_accumulation_is_refused(model, batches):
-    with pytest.raises(ValueError, match="accumulate: expected .*at least 1, got 0"):
+    with pytest.raises(ValueError, match="accumulate: expected at least 1, got 0"):
         fit(model, mse, batches, torch.optim.SGD(model.parameters()), accumulate=0)
 
 
