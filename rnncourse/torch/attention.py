@@ -23,7 +23,7 @@ def dot_product_attention(
     Parameters
     ----------
     q, k, v, mask
-        As the module says.
+        ``(..., L, E)``, ``(..., S, E)``, ``(..., S, V)`` and ``(..., L, S)``.
     scale
         ``1 / sqrt(E)`` if left out; 1 is Luong's dot score (Luong et al., 2015).
 
@@ -67,7 +67,8 @@ def additive_attention(
     Parameters
     ----------
     q, k, v, mask
-        As the module says; queries and keys may differ in their number of features.
+        ``(..., L, E)``, ``(..., S, E)``, ``(..., S, V)`` and ``(..., L, S)``; queries
+        and keys may differ in their number of features.
     W_q, W_k, w
         Weights ``(A, E_q)``, ``(A, E_k)`` and ``(A,)``.
 

@@ -263,7 +263,7 @@ class DropIn(nn.RNNBase, Generic[State]):
 
     @property
     def _rows(self) -> int:
-        """How many initial states there are: one a layer and direction."""
+        """How many initial states there are: one per layer and direction."""
         return self.num_layers * (2 if self.bidirectional else 1)
 
     def _check(self, input: Any, hx: Any, lengths: Any = None) -> Any:

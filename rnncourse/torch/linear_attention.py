@@ -49,7 +49,7 @@ def linear_attention(
     Parameters
     ----------
     q, k, v
-        As the module says.
+        ``(..., T, E)``, ``(..., T, E)`` and ``(..., T, V)``.
     state
         Sums over earlier steps, from an earlier call; zeros if left out.
     mask
