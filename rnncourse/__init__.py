@@ -20,7 +20,9 @@ Where things are::
     │   ├── lstm            LSTM, likewise
     │   ├── gru             GRU, likewise
     │   ├── layers          what these three share: layouts, layers, which pass runs
-    │   ├── steps           how they lay out time: rows of all steps in one matrix
+    │   ├── steps           how they go through time, forwards and backwards
+    │   ├── inputs          what all layers ask of the tensors that come in
+    │   ├── private         what PyTorch tells under private names alone
     │   ├── scan            linear recurrences, all steps at once
     │   ├── minimal         minGRU and minLSTM, whose gates look at the input alone
     │   ├── state_space     a diagonal state-space layer
@@ -52,7 +54,9 @@ Where things are::
     ├── interact        figures to operate in the page, without a kernel
     ├── computer        where a measurement was made
     ├── checks          errors that say what was expected and what came
-    └── bench           our layers against torch.nn, as ratios of runs in turn
+    ├── bench           our layers against torch.nn, as ratios of runs in turn
+    ├── renderings      a chapter's text for the site, and for notebooks opened anywhere
+    └── grading         releases, grades and reports on the problem sets
 
 Arrows point one way. ``reference`` imports NumPy alone, ``torch`` never imports ``reference``,
 and the two meet in the tests. Nothing here imports anything of the book.

@@ -1,5 +1,7 @@
 """Time our layers against ``torch.nn``: ``python -m rnncourse.bench``, or ``make bench``.
 
+And the scan against the loop; on a GPU, the kernel against the scan.
+
 One run of each in turn, again and again, and the ratio of each pair: where the machine is busy or
 its clock changes, both of a pair feel it. What is reported is the median of those ratios.
 """
@@ -23,6 +25,12 @@ from tqdm import tqdm
 from rnncourse.computer import processor
 from rnncourse.torch import GRU, LSTM, RNN
 from rnncourse.torch.private import memory_changes
+from rnncourse.torch.scan import (
+    TRITON,
+    linear_recurrence,
+    linear_recurrence_loop,
+    linear_recurrence_scan,
+)
 
 PAIRS = [(RNN, torch.nn.RNN), (GRU, torch.nn.GRU), (LSTM, torch.nn.LSTM)]
 STEPS = ("training", "training, inner layer", "inference")
@@ -33,6 +41,14 @@ SIZES = [(64, 32, 64, 128), (128, 32, 128, 256), (256, 64, 64, 64), (35, 20, 200
 SIZES += [(32, 8, 16, 32), (128, 1, 64, 128)]
 SIZES += [(4, 32, 64, 128), (2, 32, 64, 128), (1, 32, 64, 128), (1, 1, 64, 128)]
 MANY = 8  # steps: with fewer, the default leaves training to torch.nn
+
+# (T, B, H) of linear recurrences, and what is compared on each device.
+SCANS = [(64, 32, 128), (512, 8, 256), (4096, 1, 64)]
+WAYS: dict[str, dict[str, Callable[..., torch.Tensor]]] = {
+    "cpu": {"loop": linear_recurrence_loop, "scan": linear_recurrence_scan},
+    "cuda": {"scan": linear_recurrence_scan, "kernel": linear_recurrence},
+}
+ABSENT = "The machine had no CUDA device, or PyTorch came without Triton."
 
 
 def machine() -> str:
@@ -192,16 +208,97 @@ def compare(layer: int, size: tuple[int, int, int, int], step: str, runs: int) -
     return Row(ours.__name__, size, step, slow_seconds, seconds, ratio, default_ratio, ran, *memory)
 
 
-def table(rows: Sequence[Row], runs: int) -> str:
+class ScanRow(NamedTuple):
+    """One line on linear recurrences: medians in seconds of a device's two ways."""
+
+    device: str
+    size: tuple[int, int, int]
+    step: str
+    seconds: tuple[float, float]
+    ratio: float
+
+
+def one_scan(
+    solve: Callable[..., torch.Tensor], size: tuple[int, int, int], step: str, device: str
+) -> Callable[[], object]:
+    """Return a function that solves a recurrence on fixed random data, and waits for its end.
+
+    Parameters
+    ----------
+    solve
+        :func:`rnncourse.torch.scan.linear_recurrence`, or what does the same.
+    size
+        T, B and H.
+    step
+        ``"training"`` (forward and backward) or ``"inference"``.
+    device
+        ``"cpu"`` or ``"cuda"``.
+    """
+    generator = torch.Generator().manual_seed(0)
+    a, b, dh = (torch.rand(size, generator=generator).to(device) for _ in range(3))
+    leaves = [x.requires_grad_(step == "training") for x in (a, b)]
+
+    def run() -> None:
+        h = solve(*leaves)
+        if step == "training":
+            torch.autograd.grad(h, leaves, dh)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return run
+
+
+def compare_scans(device: str, size: tuple[int, int, int], step: str, runs: int) -> ScanRow:
+    """Measure the two ways of ``WAYS`` on a device."""
+    slow, fast = (one_scan(solve, size, step, device) for solve in WAYS[device].values())
+    pair = ratios(slow, fast, runs)
+    ratio = statistics.median(s / f for s, f in zip(*pair, strict=True))
+    seconds = statistics.median(pair[0]), statistics.median(pair[1])
+    return ScanRow(device, size, step, seconds, ratio)
+
+
+def scan_section(rows: Sequence[ScanRow], runs: int) -> list[str]:
+    """Return the lines of the page on linear recurrences, and of a device that was not there."""
+    lines = [
+        "",
+        "(scans)=",
+        "## Linear recurrences",
+        "",
+        "`h[t] = a[t] * h[t - 1] + b[t]`, as in minGRU, in float32: the loop against the scan on",
+        "the CPU; the scan, made of PyTorch's operations, against the one kernel of",
+        "`rnncourse.torch.fused` on a GPU. A ratio is the time of the first over that of the",
+        f"second, the median over {runs} runs in turn.",
+    ]
+    for device, (way, other) in WAYS.items():
+        found = [row for row in rows if row.device == device]
+        if not found:
+            lines += ["", f"The {way} against the {other}: not measured. {ABSENT}"]
+            continue
+        where = torch.cuda.get_device_name() if device == "cuda" else "the CPU"
+        lines += [
+            "",
+            f"On {where}:",
+            "",
+            f"| T | B | H | step | {way} (ms) | {other} (ms) | ratio |",
+        ]
+        lines += ["|" + "---|" * 7]
+        for row in found:
+            times = (f"{seconds * 1e3:.3f}" for seconds in row.seconds)
+            cells = [*row.size, row.step, *times, f"{row.ratio:.2f}"]
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return lines
+
+
+def table(rows: Sequence[Row], scans: Sequence[ScanRow], runs: int) -> str:
     """Return the measurements as a page in Markdown."""
     lines = [
         "# Benchmarks",
         "",
         "The layers of `rnncourse.torch` against those of `torch.nn`: same weights, same data,",
         "float32. A training step is forward and backward; an inner layer also computes the",
-        "gradient by its inputs, as every layer but the first must. *By hand* is the hand-derived",
-        "pass. *Default* is what a layer does when you leave the choice to it, and which of the",
-        "two passes ran. A ratio is the time of `torch.nn` over ours, the median over",
+        "gradient with respect to its inputs, as every layer but the first must. *By hand* is the",
+        "hand-derived pass. *Default* is what a layer does when you leave the choice to it, and",
+        "which of the two passes ran. A ratio is the time of `torch.nn` over ours, the median over",
         f"{runs} runs in turn; above 1, ours is faster. `make bench` writes this page anew.",
         "",
         f"Machine: {machine()}. Date: {date.today().isoformat()}.",
@@ -248,7 +345,7 @@ def table(rows: Sequence[Row], runs: int) -> str:
         lines.append(
             f"| {' | '.join(map(str, found))} | {row.by_hand_bytes / row.torch_bytes:.2f} |"
         )
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *scan_section(scans, runs), ""])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -262,7 +359,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         compare(layer, size, step, args.runs)
         for layer, size, step in tqdm(cases, desc="bench", leave=False)
     ]
-    page = table(rows, args.runs)
+    devices = ["cpu", "cuda"] if TRITON and torch.cuda.is_available() else ["cpu"]
+    scans = [
+        compare_scans(device, size, step, args.runs)
+        for device in devices
+        for size in SCANS
+        for step in ("training", "inference")
+    ]
+    page = table(rows, scans, args.runs)
     if args.output:
         args.output.write_text(page, encoding="utf-8")
     print(page)

@@ -36,7 +36,7 @@ def sample_next(
         first, after temperature and ``top_k`` (nucleus sampling, Holtzman et al. 2020); None is
         all.
     generator
-        Where the chance comes from, on the device of ``logits``.
+        Random generator, on the device of ``logits``.
 
     Returns
     -------

@@ -22,7 +22,7 @@ def perplexity(nll: SupportsFloat) -> float:
     Raises
     ------
     ValueError
-        If it is negative or NaN, which no mean loss over symbols is.
+        If it is negative or NaN.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def bits_per_character(nll: SupportsFloat) -> float:
     Raises
     ------
     ValueError
-        If it is negative or NaN, which no mean loss over characters is.
+        If it is negative or NaN.
 
     Examples
     --------

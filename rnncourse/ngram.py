@@ -179,7 +179,7 @@ class NGram:
         n
             How many symbols to draw.
         rng
-            Where the chance comes from.
+            Random generator.
         prompt
             Symbols to go on from, ``(N,)``.
 

@@ -3,9 +3,10 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from inspect import Parameter, signature
+from itertools import islice
 from types import MethodType
 from typing import Any, Protocol, SupportsFloat, TypeVar
 
@@ -126,15 +127,20 @@ def fit(
     *,
     clip_norm: float | None = None,
     scheduler: Scheduler | None = None,
+    accumulate: int = 1,
+    scaler: torch.amp.GradScaler | None = None,
     on_step: Callable[[int, float], bool | None] | None = None,
     history: History | None = None,
     progress: bool = True,
     desc: str = "",
 ) -> History:
-    """Take one training step a batch, and stop as soon as a number is no longer finite.
+    """Take one training step per batch, and stop as soon as a number is no longer finite.
 
     The model is put into training mode. A loss or gradient that is not finite is found before
     the update, so the parameters are never spoiled by it.
+
+    For mixed precision, compute the loss under ``torch.autocast``. In bfloat16 that is all; in
+    float16 small gradients become zero unless a ``scaler`` enlarges the loss.
 
     Parameters
     ----------
@@ -152,6 +158,13 @@ def fit(
         Its ``step`` is called after each update. One that looks at a value, such as
         ``ReduceLROnPlateau``, gets the loss of the step; to show it another one, such as that of
         validation, call it in ``on_step`` instead.
+    accumulate
+        How many batches make one step: the mean of their gradients is that of a batch as large as
+        all of them, if they have the same number of terms. A rest of fewer batches is a step too.
+    scaler
+        Enlarges the loss, and makes its gradients small again before they are measured and clipped.
+        A step whose enlarged gradients overflow changes nothing but the scale; its row says so with
+        norms that are not finite.
     on_step
         Called after each update with the step and its loss; training ends if it returns True.
         The place for :class:`EarlyStopping`, a :class:`~rnncourse.checkpoint.Checkpoint` and
@@ -173,11 +186,13 @@ def fit(
     Raises
     ------
     DivergenceError
-        If the loss, or the norm of a parameter's gradient, is not finite.
+        If the loss is not finite, or the norm of a parameter's gradient, unless a scaler deals with
+        it.
     TypeError, ValueError
         If the loss is not a scalar tensor that depends on a parameter, a gradient is sparse, the
-        optimizer computes the loss itself (``LBFGS``), ``clip_norm`` is not positive, the
-        optimizer has nothing to train, or the history is of other parameters.
+        optimizer computes the loss itself (``LBFGS``), ``clip_norm`` is not positive,
+        ``accumulate`` is less than 1, the optimizer has nothing to train, or the history is of
+        other parameters.
 
     Examples
     --------
@@ -192,6 +207,7 @@ def fit(
     """
     if clip_norm is not None and not clip_norm > 0:
         raise ValueError(f"clip_norm: expected a positive number, got {clip_norm}")
+    check_at_least("accumulate", accumulate, 1)
     if _required(MethodType(type(optimizer).step, optimizer)):  # its own: schedulers wrap it
         got = type(optimizer).__name__
         raise TypeError(f"optimizer: expected one whose step needs no closure, got {got}")
@@ -226,15 +242,20 @@ def fit(
     model.train()
     start = time.perf_counter()
     try:
-        for batch in bar:
+        for together in _groups(bar, accumulate):
             optimizer.zero_grad()
             arrived.clear()
-            result = _scalar(loss(model, batch))
-            if not result.requires_grad:
-                raise ValueError(
-                    "loss: expected a tensor that depends on parameters, got a constant"
-                )
-            torch.autograd.backward(result)
+            result = torch.zeros(())
+            for batch in together:
+                part = _scalar(loss(model, batch)) / len(together)
+                if not part.requires_grad:
+                    raise ValueError(
+                        "loss: expected a tensor that depends on parameters, got a constant"
+                    )
+                torch.autograd.backward(part if scaler is None else scaler.scale(part))
+                result = result + part.detach()
+            if scaler is not None:
+                scaler.unscale_(optimizer)
             present = sorted(set(arrived))
             gradients = [grad for i in present if (grad := parameters[i].grad) is not None]
             if not gradients:
@@ -247,13 +268,14 @@ def fit(
             # Stacked they have the widest dtype, so a loss in half precision rounds no norm.
             norms_found = norms(gradients)
             value, *found = torch.stack(
-                [norm.to(result.device) for norm in (result.detach(), *norms_found)]
+                [norm.to(result.device) for norm in (result, *norms_found)]
             ).tolist()
             sizes = [0.0] * len(parameters)
             for i, size in zip(present, found, strict=True):
                 sizes[i] = size
 
-            if not all(map(math.isfinite, (value, *sizes))):
+            checked = (value, *sizes) if scaler is None else (value,)
+            if not all(map(math.isfinite, checked)):
                 history.rows.append((value, time.perf_counter() - start, *sizes))
                 first = next((i for i in arrived if not math.isfinite(sizes[i])), None)
                 if first is None:
@@ -263,7 +285,11 @@ def fit(
             total = math.hypot(*sizes)
             if clip_norm is not None and total > clip_norm:
                 scale_(gradients, clip_norm / total)
-            optimizer.step()
+            if scaler is None:
+                optimizer.step()
+            else:
+                scaler.step(optimizer)
+                scaler.update()
             if scheduler is not None:
                 scheduler.step(*[value] * takes_loss)
             now = time.perf_counter()
@@ -329,6 +355,13 @@ def evaluate(
     if tokens == 0:
         raise ValueError("batches: expected at least one token, got none")
     return total / tokens
+
+
+def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """Return lists of so many batches; the last may be shorter."""
+    iterator = iter(batches)
+    while group := list(islice(iterator, size)):
+        yield group
 
 
 def _required(function: Callable[..., object]) -> bool:

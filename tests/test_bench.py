@@ -33,13 +33,37 @@ def test_a_step_is_what_it_is_called(step):
 
 def test_the_page(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "SIZES", [(9, 2, 2, 3), (4, 1, 2, 3)])
+    monkeypatch.setattr(bench, "SCANS", [(5, 2, 3), (3, 1, 2)])
     bench.main(["--runs", "2", "--output", str(tmp_path / "page.md")])
     page = (tmp_path / "page.md").read_text(encoding="utf-8")
     assert page in capsys.readouterr().out
     assert page.startswith("# Benchmarks\n")
     lines = [line for line in page.splitlines() if line.startswith("| ")]
-    assert len(lines) == 1 + 3 * 2 * 3 + 1 + 3 * 3 + 1 + 3 * 2 * 3
+    scans = 1 + 2 * 2
+    both = bench.TRITON and torch.cuda.is_available()
+    assert len(lines) == 1 + 3 * 2 * 3 + 1 + 3 * 3 + 1 + 3 * 2 * 3 + scans * (2 if both else 1)
+    assert "| 5 | 2 | 3 | training |" in page
+    assert ("The scan against the kernel: not measured." in page) == (not both)
     assert "| GRU | 9 | 2 | 2 | 3 | training |" in page
+
+
+def test_the_page_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A GPU")
+    row = bench.ScanRow("cuda", (5, 2, 3), "training", (4e-3, 1e-3), 4.0)
+    page = bench.scan_section([row], runs=2)
+    assert "On A GPU:" in page
+    assert "| T | B | H | step | scan (ms) | kernel (ms) | ratio |" in page
+    assert "| 5 | 2 | 3 | training | 4.000 | 1.000 | 4.00 |" in page
+    assert f"The loop against the scan: not measured. {bench.ABSENT}" in page
+
+
+@pytest.mark.parametrize("step", ["training", "inference"])
+@pytest.mark.parametrize("device", bench.WAYS)
+def test_a_scan_waits_for_its_device(device, step):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device on this machine")
+    for solve in bench.WAYS[device].values():
+        bench.one_scan(solve, (5, 2, 3), step, device)()
 
 
 @pytest.mark.parametrize("pair", bench.PAIRS, ids=lambda pair: pair[1].__name__)

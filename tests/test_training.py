@@ -160,6 +160,65 @@ def test_optimizers_that_take_a_closure_without_need(model, batches, kind):
     assert len(fit(model, mse, batches, kind(model.parameters()))) == 20
 
 
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
+def test_accumulated_batches_are_one_large_batch(model, batches, clip_norm):
+    large = [tuple(map(torch.cat, zip(*batches[i : i + 8], strict=True))) for i in (0, 8, 16)]
+    whole = copy.deepcopy(model)
+    options = {"clip_norm": clip_norm, "progress": False}
+    expected = fit(whole, mse, large, torch.optim.SGD(whole.parameters(), lr=0.1), **options)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    history = fit(model, mse, iter(batches), optimizer, accumulate=8, **options)
+    assert len(history) == len(expected) == 3  # the last of four batches
+    np.testing.assert_allclose(history.losses, expected.losses, rtol=1e-5)
+    np.testing.assert_allclose(history.parameter_norms, expected.parameter_norms, rtol=1e-4)
+    for name, p in whole.named_parameters():
+        torch.testing.assert_close(model.get_parameter(name), p)
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_a_scaler_changes_no_step_that_does_not_overflow(model, batches, accumulate):
+    plain, found = copy.deepcopy(model), []
+    for net, scaler in ((plain, None), (model, torch.amp.GradScaler("cpu", init_scale=2.0**20))):
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        options = {"clip_norm": 0.1, "accumulate": accumulate, "scaler": scaler}
+        found.append(fit(net, mse, batches, optimizer, **options, progress=False))
+    assert np.array_equal(found[0].rows[0][2:], found[1].rows[0][2:])  # a power of two rounds none
+    for name, p in plain.named_parameters():
+        assert torch.equal(model.get_parameter(name), p)
+
+
+def test_with_a_scaler_a_gradient_that_overflows_changes_the_scale_alone(model, batches):
+    before = copy_of(model)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, backoff_factor=2.0**-20)
+    x, y = batches[0]
+    batch = (x, y + 100)  # a gradient well above 1
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    history = fit(model, mse, [batch], optimizer, scaler=scaler, progress=False)
+    assert not np.isfinite(history.grad_norms[0])
+    assert all(torch.equal(model.get_parameter(name), p) for name, p in before.items())
+    assert scaler.get_scale() == 2.0**107
+    history = fit(model, mse, [batch] * 9, optimizer, scaler=scaler, progress=False)
+    assert np.isfinite(history.grad_norms).all()
+    assert history.losses[-1] < history.losses[0]
+    bad = (torch.full_like(x, torch.nan), y)
+    with pytest.raises(DivergenceError):
+        fit(model, mse, [bad], optimizer, scaler=scaler, progress=False)
+
+
+def test_mixed_precision(batches):
+    torch.manual_seed(0)
+    model = Chain()
+
+    def loss(model, batch):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert model(batch[0]).dtype == torch.bfloat16
+            return mse(model, batch)
+
+    history = fit(model, loss, batches * 9, torch.optim.Adam(model.parameters(), 0.01))
+    assert history.losses[-20:].mean() < history.losses[:20].mean()
+    assert all(p.dtype == p.grad.dtype == torch.float32 for p in model.parameters())
+
+
 def test_an_optimizer_that_computes_the_loss_itself_is_refused(model, batches):
     before = copy_of(model)
     for scheduled in (False, True):
@@ -322,6 +381,11 @@ def test_progress_bar(model, batches, capsys, monkeypatch):
 
     assert "chapter" in shown(desc="chapter")
     assert shown(progress=False) == ""
+
+
+def test_bad_accumulation_is_refused(model, batches):
+    with pytest.raises(ValueError, match="accumulate: expected at least 1, got 0"):
+        fit(model, mse, batches, torch.optim.SGD(model.parameters()), accumulate=0)
 
 
 def test_bad_input_is_refused(model, batches):

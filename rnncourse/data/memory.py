@@ -24,7 +24,7 @@ def delayed_echo(
     delay
         How many steps lie between a symbol and its echo, from 0 to T - 1.
     rng
-        Where the chance comes from.
+        Random generator.
     n_symbols
         How many different symbols there are, at least 2.
 
@@ -75,14 +75,14 @@ def adding(
 
     One mark stands in the first half of the sequence, one in the second. Without memory the best
     answer is always 1, the mean, with the mean squared error :data:`ADDING_BASELINE`. Who
-    remembers the second number alone gets half of that, 1/12.
+    remembers only the second number gets half of that, 1/12.
 
     Parameters
     ----------
     T, B
         Steps, at least 2, and sequences.
     rng
-        Where the chance comes from.
+        Random generator.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def copying(
     delay
         Steps from the last symbol to the sign, at least 1.
     rng
-        Where the chance comes from.
+        Random generator.
     n_items
         The length of the list.
     n_symbols
@@ -219,7 +219,7 @@ def recall_first(
     T, B
         Steps and sequences.
     rng
-        Where the chance comes from.
+        Random generator.
     n_symbols
         How many different symbols there are, at least 2.
 
@@ -263,7 +263,7 @@ def associative_recall(
     n_pairs
         Pairs in a sequence, from 1 to ``n_keys``.
     rng
-        Where the chance comes from.
+        Random generator.
     n_keys, n_values
         How many different keys and values there are; values at least 2.
 
@@ -312,7 +312,7 @@ def parity(T: int, B: int, rng: np.random.Generator) -> tuple[NDArray[np.int64],
     T, B
         Steps and sequences.
     rng
-        Where the chance comes from.
+        Random generator.
 
     Returns
     -------

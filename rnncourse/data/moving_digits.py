@@ -36,7 +36,7 @@ def moving_digits(
     T, B
         Frames and films.
     rng
-        Where the chance comes from.
+        Random generator.
     size
         Height and width of a frame in pixels, at least 10. A digit has 8 by 8.
     n_digits

@@ -60,7 +60,7 @@ def compose(rng: np.random.Generator, phrases: int = 2) -> Melody:
     Parameters
     ----------
     rng
-        Where the chance comes from.
+        Random generator.
     phrases
         How many times four bars.
 

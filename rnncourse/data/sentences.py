@@ -109,7 +109,7 @@ def color_sentence(rng: np.random.Generator) -> Sentence:
     Parameters
     ----------
     rng
-        Where the chance comes from.
+        Random generator.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def compound_sentence(rng: np.random.Generator) -> Sentence:
     Parameters
     ----------
     rng
-        Where the chance comes from.
+        Random generator.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def story(rng: np.random.Generator, n_fillers: int) -> Sentence:
     Parameters
     ----------
     rng
-        Where the chance comes from.
+        Random generator.
     n_fillers
         How many color and compound sentences lie between. Without one the animal stands 7 words
         before the food; each adds 5 or 6.
@@ -196,7 +196,7 @@ def sentences(
     n
         How many.
     rng
-        Where the chance comes from.
+        Random generator.
     kinds
         Which kinds to choose from: ``"color"``, ``"compound"``, ``"story"``.
     fillers

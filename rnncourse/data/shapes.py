@@ -117,7 +117,7 @@ def caption_batch(B: int, rng: np.random.Generator, which: str = "either") -> Ca
     B
         How many.
     rng
-        Where the chance comes from.
+        Random generator.
     which
         Which of the two captions: ``"first"``, or ``"either"`` by the toss of a coin.
 

@@ -167,7 +167,7 @@ class SpeechBatch(NamedTuple):
 
     x: NDArray[np.float32]  # (T, B, n_mels): zero behind an utterance's end
     lengths: NDArray[np.int64]  # (B,)
-    labels: NDArray[np.int64]  # (B, S): from 1; 0 is the blank, and what stands behind the end
+    labels: NDArray[np.int64]  # (B, S): from 1; 0 is the blank, and what follows the end
     label_lengths: NDArray[np.int64]  # (B,)
 
 
@@ -195,10 +195,11 @@ def pad_speech(
 
 
 def best_constant(references: Sequence[Sequence[int]]) -> tuple[list[int], float]:
-    """Return the baseline: the answer, of those that occur, that serves best for all, deaf.
+    """Return the baseline: the answer with the fewest errors if it is given every time.
 
-    Its error rate is the second result, in edits by label. For single digits it is 0.9, and
-    for their phonemes, said equally often, 29/36. Raises ValueError if there is no reference.
+    It is one of those that occur. Its error rate is the second result, in edits per label. For
+    single digits it is 0.9, and for their phonemes, said equally often, 29/36.
+    Raises ValueError if there is no reference.
     """
     check_at_least("len(references)", len(references), 1)
     answers = {tuple(reference) for reference in references}

@@ -236,7 +236,7 @@ def translation_pairs(
     n
         How many, at most a million. (There are six million sentences of 5 words.)
     rng
-        Where the chance comes from.
+        Random generator.
     lengths
         The fewest and the most English words, at least 5; each number between comes equally
         often. The Spanish sentence has about as many.

@@ -70,7 +70,7 @@ def configure(
     seconds
         How long one cell may run.
     walls
-        Whether bubblewrap stands around a submission: ``"auto"`` (where it is to be had),
+        Whether bubblewrap stands around a submission: ``"auto"`` (where it is installed),
         ``"bwrap"`` (always) or ``"none"``.
 
     Returns

@@ -23,7 +23,7 @@ def dot_product_attention(
     Parameters
     ----------
     q, k, v, mask
-        As the module says.
+        ``(..., L, E)``, ``(..., S, E)``, ``(..., S, V)`` and ``(..., L, S)``.
     scale
         ``1 / sqrt(E)`` if left out (Vaswani et al., 2017); 1 is Luong's dot score (2015).
 
@@ -55,7 +55,7 @@ def dot_product_attention_backward(
     mask: Mask | None = None,
     scale: float | None = None,
 ) -> tuple[Array, Array, Array]:
-    """Return ``dq, dk, dv``, given the gradient by out ``(..., L, V)`` and the weights.
+    """Return ``dq, dk, dv``, given the weights and the gradient ``(..., L, V)`` of out.
 
     Raises as :func:`dot_product_attention`.
     """
@@ -74,7 +74,8 @@ def additive_attention(
     Parameters
     ----------
     q, k, v, mask
-        As the module says; queries and keys may differ in their number of features.
+        ``(..., L, E)``, ``(..., S, E)``, ``(..., S, V)`` and ``(..., L, S)``; queries
+        and keys may differ in their number of features.
     W_q, W_k, w
         Weights ``(A, E_q)``, ``(A, E_k)`` and ``(A,)``.
 
@@ -114,7 +115,7 @@ def additive_attention_backward(
     w: Array,
     mask: Mask | None = None,
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Return ``dq, dk, dv, dW_q, dW_k, dw``, given the gradient by out ``(..., L, V)``.
+    """Return ``dq, dk, dv, dW_q, dW_k, dw``, given the gradient ``(..., L, V)`` of out.
 
     Raises as :func:`additive_attention`.
     """
@@ -142,7 +143,7 @@ def _softmax(scores: Array, mask: Mask | None) -> Array:
 def _scores_backward(
     dout: Array, weights: Array, v: Array, mask: Mask | None
 ) -> tuple[Array, Array]:
-    """Return the gradients by the scores ``(..., L, S)`` and by the values."""
+    """Return the gradients with respect to the scores ``(..., L, S)`` and the values."""
     check_array("weights", weights, (*v.shape[:-2], "L", v.shape[-2]))
     check_array("dout", dout, (*weights.shape[:-1], v.shape[-1]))
     dout = _readable(dout, mask, -1)

@@ -17,7 +17,7 @@ def ctc_loss(
     target_lengths: Integers,
     blank: int = 0,
 ) -> tuple[float, Array]:
-    """Mean CTC loss of a softmax, and its gradient by the logits (Graves et al., 2006).
+    """Return the mean CTC loss of a softmax and its gradient (Graves et al., 2006).
 
     A path has one label a step; without repeats and then without blanks, it must spell the target.
     The loss is the negative logarithm of the probability of all such paths together. It sums them
@@ -26,9 +26,9 @@ def ctc_loss(
     Parameters
     ----------
     logits
-        ``(T, B, C)``. What stands behind a sequence's end is not looked at.
+        ``(T, B, C)``. What comes after a sequence's end is not looked at.
     targets
-        Labels, ``(B, S)``, none of them the blank. What stands behind a target's end is not
+        Labels, ``(B, S)``, none of them the blank. What comes after a target's end is not
         looked at.
     input_lengths, target_lengths
         True lengths, ``(B,)``. A target may be empty.

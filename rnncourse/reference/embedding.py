@@ -28,7 +28,7 @@ def embedding(tokens: Tokens, W: Array) -> Array:
 def embedding_backward(
     dy: Array, tokens: Tokens, W: Array, padding_idx: int | None = None
 ) -> Array:
-    """Return ``dW``, given the gradient ``dy`` ``(..., E)`` by what :func:`embedding` gave.
+    """Return ``dW``, given the gradient ``dy`` ``(..., E)`` of what :func:`embedding` gave.
 
     A token that occurs twice gets both its gradients; the row ``padding_idx`` gets none.
 

@@ -99,8 +99,8 @@ def backward(
     Parameters
     ----------
     dh
-        Gradient of the loss by the state after each step, ``(T, B, H)``, from whatever uses it
-        outside this layer.
+        Gradient of the loss with respect to the state after each step, ``(T, B, H)``, from
+        whatever uses it outside this layer.
     x, h, gates, q, W_ih, W_hh, reset_after
         What :func:`forward` took and gave.
 
@@ -111,9 +111,9 @@ def backward(
     """
     H = h.shape[2]
     r, z, n = np.split(gates, 3, axis=2)
-    da = np.empty_like(gates)  # gradient by what the state adds to r, z, n
+    da = np.empty_like(gates)  # gradient with respect to what the state adds to r, z, n
     dr, dz, dq = np.split(da, 3, axis=2)
-    dn = np.empty_like(q)  # gradient by what went into n's tanh
+    dn = np.empty_like(q)  # gradient with respect to what went into n's tanh
     carry = np.zeros_like(h[0])  # from later steps
     for t in reversed(range(len(x))):
         dh_t = dh[t] + carry
@@ -126,7 +126,7 @@ def backward(
             carry += da[t] @ W_hh
         else:
             dq[t] = dn[t]
-            drh = dn[t] @ W_hh[2 * H :]  # gradient by r * h
+            drh = dn[t] @ W_hh[2 * H :]  # gradient with respect to r * h
             dr[t] = drh * h[t] * r[t] * (1 - r[t])
             carry += drh * r[t] + da[t, :, : 2 * H] @ W_hh[: 2 * H]
     d = flat(da)  # one product for all steps

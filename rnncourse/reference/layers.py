@@ -21,7 +21,7 @@ def linear(h: Array, W: Array, b: Array) -> Array:
 
 
 def linear_backward(dy: Array, h: Array, W: Array) -> tuple[Array, Array, Array]:
-    """Return ``dh, dW, db``, given the gradient ``dy`` ``(..., O)`` by what :func:`linear` gave.
+    """Return ``dh, dW, db``, given the gradient ``dy`` ``(..., O)`` of what :func:`linear` gave.
 
     Raises TypeError or ValueError if one is not an array or its shape is wrong.
     """
@@ -35,7 +35,7 @@ def linear_backward(dy: Array, h: Array, W: Array) -> tuple[Array, Array, Array]
 def softmax_cross_entropy(
     logits: Array, targets: NDArray[np.integer], mask: NDArray[np.bool_] | None = None
 ) -> tuple[float, Array]:
-    """Mean cross-entropy of a softmax, and its gradient by the logits.
+    """Mean cross-entropy of a softmax, and its gradient with respect to the logits.
 
     Parameters
     ----------

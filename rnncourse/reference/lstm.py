@@ -102,8 +102,8 @@ def backward(
     Parameters
     ----------
     dh, dc
-        Gradients of the loss by both states after each step, ``(T, B, H)``, from whatever uses
-        them outside this layer.
+        Gradients of the loss with respect to both states after each step, ``(T, B, H)``,
+        from whatever uses them outside this layer.
     x, h, c, tanh_c, gates, W_ih, W_hh, peephole
         What :func:`forward` took and gave.
 
@@ -113,7 +113,7 @@ def backward(
         Gradients, each of the shape of what it belongs to; with peepholes also dpeephole.
     """
     i, f, g, o = np.split(gates, 4, axis=2)
-    da = np.empty_like(gates)  # gradient by what went into the gates
+    da = np.empty_like(gates)  # gradient with respect to what went into the gates
     di, df, dg, do = np.split(da, 4, axis=2)
     carry_h, carry_c = np.zeros_like(h[0]), np.zeros_like(c[0])  # from later steps
     for t in reversed(range(len(x))):

@@ -44,7 +44,7 @@ def layer_norm(x: Array, gain: Array, bias: Array, eps: float = 1e-5) -> tuple[A
 def layer_norm_backward(
     dy: Array, x_hat: Array, inverse_std: Array, gain: Array
 ) -> tuple[Array, Array, Array]:
-    """Return ``dx, dgain, dbias``, given the gradient ``dy`` ``(..., F)`` by y.
+    """Return ``dx, dgain, dbias``, given the gradient ``dy`` ``(..., F)`` with respect to y.
 
     An x that moves along 1 or along x_hat does not change x_hat: these parts are taken out.
 

@@ -61,8 +61,8 @@ def backward(
     Parameters
     ----------
     dh
-        Gradient of the loss by the state after each step, ``(T, B, H)``, from whatever uses it
-        outside this layer.
+        Gradient of the loss with respect to the state after each step, ``(T, B, H)``, from
+        whatever uses it outside this layer.
     x, h, W_xh, W_hh, nonlinearity
         What :func:`forward` took and gave.
 
@@ -72,7 +72,7 @@ def backward(
         Gradients, each of the shape of what it belongs to.
     """
     _, slope = NONLINEARITIES[nonlinearity]
-    da = slope(h[1:])  # (T, B, H): f'(a[t]) now, the gradient by a[t] after the loop
+    da = slope(h[1:])  # (T, B, H): f'(a[t]) now, the gradient with respect to a[t] after the loop
     carry = np.zeros_like(h[0])  # the gradient that a state gets from later steps
     for t in reversed(range(len(x))):
         da[t] *= dh[t] + carry

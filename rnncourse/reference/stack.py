@@ -124,7 +124,7 @@ class Stack(ABC, Generic[State]):
     def _backward(
         self, ds: list[Array], kept: tuple[Any, ...], p: Weights
     ) -> tuple[Array, list[Array], Weights]:
-        """Return the gradients by x, by the initial states and by the weights."""
+        """Return the gradients with respect to x, the initial states and the weights."""
 
     def state_dict(self) -> Weights:
         """Return a copy of the weights by PyTorch's names."""
@@ -204,7 +204,7 @@ class Stack(ABC, Generic[State]):
             Initial states, ``(num_layers * directions, B, H)``; an LSTM takes a pair (h0, c0).
             Zeros if left out.
         lengths
-            True length of each sequence, ``(B,)``. What stands behind it is never looked at.
+            True length of each sequence, ``(B,)``. What comes after it is never looked at.
 
         Returns
         -------
@@ -258,14 +258,14 @@ class Stack(ABC, Generic[State]):
         Parameters
         ----------
         dout
-            Gradient of the loss by ``out``, ``(T, B, directions * H)``.
+            Gradient of the loss with respect to ``out``, ``(T, B, directions * H)``.
         dh_n
-            Gradient by ``h_n``, of its shape; zeros if left out.
+            Gradient with respect to ``h_n``, of its shape; zeros if left out.
 
         Returns
         -------
         dx, dh0
-            Gradients by the inputs ``(T, B, I)`` and by the initial states.
+            Gradients with respect to the inputs ``(T, B, I)`` and the initial states.
 
         Raises
         ------

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rnncourse.checks import check_at_least, check_dtype, check_shape, check_type
-from rnncourse.torch.layers import Lengths, check_input, fits, true_lengths
+from rnncourse.torch.inputs import Lengths, check_input, fits, true_lengths
 
 
 def dot_product_attention(
@@ -23,7 +23,7 @@ def dot_product_attention(
     Parameters
     ----------
     q, k, v, mask
-        As the module says.
+        ``(..., L, E)``, ``(..., S, E)``, ``(..., S, V)`` and ``(..., L, S)``.
     scale
         ``1 / sqrt(E)`` if left out; 1 is Luong's dot score (Luong et al., 2015).
 
@@ -67,7 +67,8 @@ def additive_attention(
     Parameters
     ----------
     q, k, v, mask
-        As the module says; queries and keys may differ in their number of features.
+        ``(..., L, E)``, ``(..., S, E)``, ``(..., S, V)`` and ``(..., L, S)``; queries
+        and keys may differ in their number of features.
     W_q, W_k, w
         Weights ``(A, E_q)``, ``(A, E_k)`` and ``(A,)``.
 

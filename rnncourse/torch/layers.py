@@ -1,10 +1,7 @@
-"""What RNN, GRU and LSTM share: layouts of input, layers and directions, and which pass runs.
-
-The checks of tensors, and of what autocast asks for, serve the other layers too.
-"""
+"""What RNN, GRU and LSTM share: layouts of input, layers and directions, and which pass runs."""
 
 import math
-from collections.abc import Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import torch
@@ -12,84 +9,30 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from rnncourse.checks import check_choice, check_dtype, check_lengths, check_shape, check_type
+from rnncourse.checks import check_choice
+from rnncourse.torch.inputs import Lengths, autocasts, check_input, true_lengths
 from rnncourse.torch.private import watched
+from rnncourse.torch.steps import Cell, HandDerived, Steps
 
 KERNELS = ("auto", "hand-derived", "torch")
-
-CASTS = {torch.float32, torch.bfloat16, torch.float16}
-"""Dtypes that autocast turns into one another."""
-
-Lengths = Tensor | Sequence[int]
-"""True lengths of the sequences of a padded batch."""
 
 State = TypeVar("State")
 Data = TypeVar("Data", bound=Tensor | PackedSequence)
 
 
-def autocasts(weight: Tensor) -> bool:
-    """Whether PyTorch chooses the precision: then the input's may differ from the weights'."""
-    device = weight.device.type
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-
-
-def fits(x: Tensor, weight: Tensor) -> bool:
-    """Whether a tensor has the dtype of the weights, or autocast gives both the same."""
-    return x.dtype == weight.dtype or ({x.dtype, weight.dtype} <= CASTS and autocasts(weight))
-
-
-def check_input(name: str, x: Tensor, shape: tuple[int | str, ...], weight: Tensor) -> None:
-    """Check an input's type, shape and dtype.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is no tensor or has another dtype than the weights; if its shape is wrong.
-    """
-    check_type(name, x, Tensor)
-    check_shape(name, x.shape, shape)
-    if not fits(x, weight):
-        check_dtype(name, x.dtype, weight.dtype)
-
-
-def true_lengths(lengths: Lengths, steps: int, batch: int | None = None) -> Tensor:
-    """Return the true lengths of a padded batch, once checked: int64 ``(B,)`` on the CPU.
-
-    Where PyTorch only traces, there is no number to check, and they stay where they are.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for :func:`rnncourse.checks.check_lengths`.
-    """
-    if isinstance(lengths, Tensor) and watched(lengths):
-        return lengths.long()
-    values: Any = lengths.tolist() if isinstance(lengths, Tensor) else lengths
-    check_lengths(values, steps, batch)
-    return torch.tensor([int(n) for n in values])
-
-
-def _to(value: Any, weight: Tensor) -> Any:
-    """Return a tensor, or all tensors of a tuple, in the precision of the weights."""
-    if isinstance(value, Tensor | PackedSequence):
-        return value.to(weight.dtype)
-    return tuple(_to(v, weight) for v in value) if isinstance(value, tuple | list) else value
-
-
 class DropIn(nn.RNNBase, Generic[State]):
-    """Base of :class:`RNN`, :class:`GRU` and :class:`LSTM`: all but the pass itself.
+    """Base of :class:`RNN`, :class:`GRU` and :class:`LSTM`: all but a step itself.
 
     The hand-derived pass keeps its output for the gradient: to change an output in place before
     ``backward``, which ``torch.nn`` allows for RNN and GRU on a CPU, copy it first. Where PyTorch
-    must see each operation (:func:`rnncourse.torch.private.watched`), its own pass runs, whatever
-    was asked for.
+    must see each operation (:func:`rnncourse.torch.private.watched`) or chooses its precision
+    (autocast), its own pass runs, whatever was asked for.
 
     Attributes
     ----------
     kernel
         Which pass runs: ``"hand-derived"``, ``"torch"`` (PyTorch's own) or ``"auto"``, the faster
-        of the two. May be set at any time; :meth:`kernel_for` tells
-        what it comes to.
+        of the two. May be set at any time; :meth:`kernel_for` tells what it comes to.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ("hx",)
@@ -137,22 +80,15 @@ class DropIn(nn.RNNBase, Generic[State]):
         if not isinstance(module, theirs):
             got = type(module).__name__
             raise TypeError(f"module: expected torch.nn.{theirs.__name__}, got {got}")
-        names = ["input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout"]
-        names += ["bidirectional"] + ["nonlinearity"] * isinstance(module, nn.RNN)
-        names += ["proj_size"] * (module.proj_size > 0)
         make: Any = cls
-        net: Self = make(**{n: getattr(module, n) for n in names}, kernel=kernel, device="meta")
+        settings = {n: getattr(module, n) for n in signature(make).parameters if hasattr(module, n)}
+        net: Self = make(**settings | {"kernel": kernel, "device": "meta"})
         parameters = dict(module.named_parameters(recurse=False))
         if (wanted := [n for n, _ in net.named_parameters()]) != [*parameters]:
             raise ValueError(f"module: expected the parameters {wanted}, got {[*parameters]}")
         for name, parameter in parameters.items():
             setattr(net, name, parameter)
         return net.train(module.training)
-
-    @property
-    def ran(self) -> str:
-        """Which pass was asked for; with ``"auto"`` ask :meth:`kernel_for` what it comes to."""
-        return self.kernel
 
     def extra_repr(self) -> str:
         """Say what the layer is made of."""
@@ -200,21 +136,7 @@ class DropIn(nn.RNNBase, Generic[State]):
             wrong.
         """
         result: tuple[Data, State]
-        if lengths is not None:
-            result = self._padded(input, hx, self._check(input, hx, lengths))
-            return result
-        try:  # our checks would take a few percent of a small pass: they come where it fails
-            if self.kernel_for(input) == "torch":
-                result = super().forward(input, hx)
-                return result
-        except Exception:
-            self._check(input, hx)
-            raise
-        if autocasts(weight := self.weight_ih_l0):
-            with torch.autocast(weight.device.type, enabled=False):
-                return self.forward(_to(input, weight), _to(hx, weight))
-        self._check(input, hx)
-        result = self._by_hand(input, hx)
+        result = self._run(input, hx) if lengths is None else self._run_padded(input, hx, lengths)
         return result
 
     def kernel_for(self, input: Tensor | PackedSequence) -> str:
@@ -234,7 +156,9 @@ class DropIn(nn.RNNBase, Generic[State]):
             raise ValueError(f"input: expected no axis of size 0, got shape {tuple(shape)}")
         kernel = self.kernel
         fewest = self.fewest_to_train if torch.is_grad_enabled() else self.fewest_to_infer
-        if kernel == "torch" or (kernel == "auto" and steps < fewest) or watched(data):
+        if kernel == "torch" or (kernel == "auto" and steps < fewest):
+            return "torch"
+        if watched(data) or autocasts(data):
             return "torch"
         return self._fastest(data, steps, data is not input) if kernel == "auto" else kernel
 
@@ -245,10 +169,9 @@ class DropIn(nn.RNNBase, Generic[State]):
         CUDA device: libraries that fuse the operations of a step. Elsewhere it records every step,
         and the hand-derived pass, which does not, trains 1.2 to 2.2 times as fast.
         """
-        device = data.device.type
         has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         onednn = has_onednn and data.dtype == torch.float32 and not packed
-        if device != "cpu" or torch.is_autocast_enabled(device) or (self.mode == "LSTM" and onednn):
+        if data.device.type != "cpu" or (self.mode == "LSTM" and onednn):
             return "torch"
         weights = (w for group in self.all_weights for w in group)
         training = torch.is_grad_enabled() and (
@@ -258,45 +181,95 @@ class DropIn(nn.RNNBase, Generic[State]):
         )
         return "hand-derived" if training or steps >= self.fewest_to_infer else "torch"
 
-    def _padded(self, input: Any, hx: Any, lengths: Tensor) -> Any:
-        """Run the network on a padded batch."""
-        ragged = pack_padded_sequence(input, lengths, self.batch_first, enforce_sorted=False)
-        out, h_n = self.forward(ragged, hx)
+    def _run(self, input: Any, hx: Any) -> Any:
+        """Run the network on an input without padding."""
+        try:  # our checks would take a few percent of a small pass: they come where it fails
+            if self.kernel_for(input) == "torch":
+                return super().forward(input, hx)
+        except Exception:
+            self._check(input, hx)
+            raise
+        self._check(input, hx)
+        return self._by_hand(input, hx)
+
+    def _run_padded(self, input: Any, hx: Any, lengths: Any) -> Any:
+        """Run the network on a padded batch, without the padding."""
+        true = self._check(input, hx, lengths)
+        packed = pack_padded_sequence(input, true, self.batch_first, enforce_sorted=False)
+        out, last = self._run(packed, hx)
         steps = input.shape[1 if self.batch_first else 0]
-        return pad_packed_sequence(out, self.batch_first, total_length=steps)[0], h_n
+        return pad_packed_sequence(out, self.batch_first, total_length=steps)[0], last
 
     def _by_hand(self, input: Any, hx: Any) -> Any:
-        """Run the hand-derived pass: on rows, whatever the input's layout."""
-        if isinstance(input, PackedSequence):
-            data, sizes, order, back = input
-            states = self._states(hx, data, int(sizes[0]))
-            if order is not None:
-                states = [s.index_select(1, order) for s in states]
-            rows, last = self._layers(data, sizes.tolist(), states)
-            out: Any = PackedSequence(rows, sizes, order, back)
-            if back is not None:
-                last = [s.index_select(1, back) for s in last]
-        elif input.dim() == 2:
-            states = [s.view(self._rows, 1, -1) for s in self._states(hx, input, 1)]
-            out, last = self._layers(input, [1] * len(input), states)
-            last = [s.squeeze(1) for s in last]
+        """Run the hand-derived pass: on the rows of all steps, whatever the layout."""
+        packed = isinstance(input, PackedSequence)
+        single = not packed and input.dim() == 2
+        order = back = None
+        if packed:
+            x, sizes, order, back = input
+            sizes = sizes.tolist()
         else:
-            x = input.transpose(0, 1) if self.batch_first else input  # (T, B, I)
-            T, B, _ = x.shape
-            out, last = self._layers(x.reshape(T * B, -1), [B] * T, self._states(hx, input, B))
-            out = out.view(T, B, -1)
-            out = out.transpose(0, 1) if self.batch_first else out
-        return out, last[0] if len(last) == 1 else tuple(last)
+            x = input[:, None] if single else input.transpose(0, 1) if self.batch_first else input
+            x, sizes = x.flatten(0, 1), [x.shape[1]] * x.shape[0]
+
+        states = [x.new_zeros(self._rows, sizes[0], self.hidden_size)] * len(self.state_names)
+        if hx is not None:
+            states = [hx] if isinstance(hx, Tensor) else list(hx)
+            states = [s[:, None] if single else s for s in states]
+        if order is not None:
+            states = [s.index_select(1, order) for s in states]
+        out, last = self._layers(x, sizes, states)
+        if back is not None:
+            last = [s.index_select(1, back) for s in last]
+        if single:
+            last = [s.squeeze(1) for s in last]
+
+        if packed:
+            laid_out: Any = PackedSequence(out, *input[1:])
+        elif single:
+            laid_out = out
+        else:
+            laid_out = out.view(len(sizes), sizes[0], -1)
+            laid_out = laid_out.transpose(0, 1) if self.batch_first else laid_out
+        return laid_out, last[0] if len(last) == 1 else tuple(last)
+
+    def _layers(
+        self, x: Tensor, sizes: list[int], initial: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run all layers and directions on the rows of all steps."""
+        directions = [("", Steps(sizes)), ("_reverse", Steps(sizes, reverse=True))]
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if self.bias else 2]
+        last: list[tuple[Tensor, ...]] = []
+        for layer in range(self.num_layers):
+            outs = []
+            for suffix, steps in directions[: 2 if self.bidirectional else 1]:
+                weights = [getattr(self, f"{name}_l{layer}{suffix}") for name in names]
+                if not self.bias:
+                    weights += [x.new_zeros(len(weights[0]))] * 2
+                states = [s[len(last)] for s in initial]
+                run: Any = HandDerived.apply
+                out, *ends = run(self._cell, steps, x, *states, *weights)
+                outs.append(out)
+                last.append(tuple(ends))
+            x = torch.cat(outs, dim=-1) if self.bidirectional else outs[0]
+            if layer < self.num_layers - 1:
+                x = F.dropout(x, self.dropout, self.training)
+        return x, [torch.stack(ends) for ends in zip(*last, strict=True)]
+
+    @property
+    def _cell(self) -> Cell:
+        """What the layer does at a step."""
+        raise NotImplementedError
 
     @property
     def _rows(self) -> int:
-        """How many initial states there are: one a layer and direction."""
+        """How many initial states there are: one per layer and direction."""
         return self.num_layers * (2 if self.bidirectional else 1)
 
     def _check(self, input: Any, hx: Any, lengths: Any = None) -> Any:
         """Check what the user passes in, and return the true lengths."""
         check_choice("kernel", self.kernel, KERNELS)
-        weight, true = self.weight_ih_l0, None
+        weight, H = self.weight_ih_l0, self.hidden_size
         batch: tuple[int, ...]
         if isinstance(input, PackedSequence):
             if lengths is not None:
@@ -309,57 +282,18 @@ class DropIn(nn.RNNBase, Generic[State]):
             check_input("input", input, (*axes, self.input_size), weight)
             batch = () if single else (input.shape[axes.index("B")],)
             if lengths is not None:
-                true = true_lengths(lengths, input.shape[axes.index("T")], *batch)
+                lengths = true_lengths(lengths, input.shape[axes.index("T")], *batch)
         else:
             got = type(input).__name__
             raise TypeError(f"input: expected a Tensor or a PackedSequence, got {got}")
         if hx is None:
-            return true
-        states, names = (hx,), self.state_names
+            return lengths
+        names, states = self.state_names, (hx,)
         if len(names) > 1:
             if not isinstance(hx, tuple | list) or len(hx) != len(names):
                 got = type(hx).__name__
                 raise TypeError(f"hx: expected a pair ({', '.join(names)}) of Tensors, got {got}")
             states = tuple(hx)
         for name, state in zip(names, states, strict=True):
-            shape = (self._rows, *batch, self.hidden_size)
-            check_input(name, state, shape, weight)
-        return true
-
-    def _states(self, hx: Any, x: Tensor, B: int) -> list[Tensor]:
-        """Return the initial states, zeros where none are given."""
-        if hx is None:
-            return [x.new_zeros(self._rows, B, self.hidden_size)] * len(self.state_names)
-        return [hx] if isinstance(hx, Tensor) else list(hx)
-
-    def _layers(
-        self, x: Tensor, sizes: list[int], initial: list[Tensor]
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Run all layers and directions on the rows of all steps."""
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if self.bias else 2]
-        last: list[tuple[Tensor, ...]] = []
-        for layer in range(self.num_layers):
-            outs = []
-            for suffix in ("", "_reverse") if self.bidirectional else ("",):
-                weights = [getattr(self, f"{name}_l{layer}{suffix}") for name in names]
-                if not self.bias:
-                    weights += [x.new_zeros(len(weights[0]))] * 2
-                states = [s[len(last)] for s in initial]
-                out, *ends = self._pass(x, states, weights, sizes, bool(suffix))
-                outs.append(out)
-                last.append(tuple(ends))
-            x = torch.cat(outs, dim=-1) if self.bidirectional else outs[0]
-            if layer < self.num_layers - 1:
-                x = F.dropout(x, self.dropout, self.training)
-        return x, [torch.stack(ends) for ends in zip(*last, strict=True)]
-
-    def _pass(
-        self,
-        x: Tensor,
-        states: list[Tensor],
-        weights: list[Tensor],
-        sizes: list[int],
-        reverse: bool,
-    ) -> tuple[Tensor, ...]:
-        """Run one layer in one direction: ``weights`` are w_ih, w_hh, b_ih, b_hh."""
-        raise NotImplementedError
+            check_input(name, state, (self._rows, *batch, H), weight)
+        return lengths

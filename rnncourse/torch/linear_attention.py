@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from rnncourse.checks import check_at_least, check_shape, check_type
 from rnncourse.torch.attention import MultiHeadAttention, _check, _check_mask
-from rnncourse.torch.layers import check_input, fits
+from rnncourse.torch.inputs import check_input, fits
 
 State = tuple[Tensor, Tensor]
 """The sums S ``(..., E, V)`` and z ``(..., E)``."""
@@ -50,7 +50,7 @@ def linear_attention(
     Parameters
     ----------
     q, k, v
-        As the module says.
+        ``(..., T, E)``, ``(..., T, E)`` and ``(..., T, V)``.
     state
         Sums over earlier steps, from an earlier call; zeros if left out.
     mask

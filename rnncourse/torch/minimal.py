@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rnncourse.checks import check_at_least, check_shape, check_type
-from rnncourse.torch.layers import Lengths, fits, true_lengths
+from rnncourse.torch.inputs import Lengths, fits, true_lengths
 from rnncourse.torch.scan import linear_recurrence
 
 

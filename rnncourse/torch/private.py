@@ -25,11 +25,35 @@ def watched(*tensors: Tensor) -> bool:
     return bool(
         torch.compiler.is_compiling()
         or torch._C._is_tracing()
-        or torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
+        or transformed(*tensors)
         or is_in_torch_dispatch_mode()
-        or any(type(x) not in (Tensor, nn.Parameter) or is_legacy_batchedtensor(x) for x in tensors)
+        or any(type(x) not in (Tensor, nn.Parameter) for x in tensors)
     )
+
+
+def transformed(*tensors: Tensor) -> bool:
+    """Whether derivatives or batches are made by rules that only PyTorch's operations have.
+
+    They are in transforms of ``torch.func``, in forward-mode differentiation, and where many
+    gradients are computed at once (``is_grads_batched``).
+    """
+    return bool(
+        torch._C._functorch.get_dynamic_layer_stack_depth() > 0
+        or forward_ad._current_level >= 0
+        or any(is_legacy_batchedtensor(x) for x in tensors)
+    )
+
+
+def takes_operators(*tensors: Tensor) -> bool:
+    """Whether one operator of our own may take the place of several of PyTorch's.
+
+    It may in a plain run, and in ``torch.compile``, which makes one node of it. It may not where
+    :func:`watched` or :func:`transformed` says otherwise, nor in export: an exported program must
+    run without this package.
+    """
+    if torch.compiler.is_compiling():
+        return not (torch.compiler.is_exporting() or transformed())
+    return not watched(*tensors)
 
 
 def norms(tensors: Sequence[Tensor]) -> list[Tensor]:

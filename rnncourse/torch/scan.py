@@ -10,22 +10,29 @@ times the multiplications of the loop.
 Only products of the ``a`` are formed, never quotients or logarithms: where no ``a`` is larger
 than one in size, as with gates, nothing can overflow, and a gate that is closed (0) is exact.
 
-A GPU takes whole sequences. A processor takes as many steps at a time as fit into its cache, one
-piece after the other. How much that saves over a plain loop depends on the width of a step: with
-64 numbers a scan is some ten times as fast, with 4,096 the loop is busy with arithmetic as well.
+A GPU takes whole sequences: where PyTorch comes with Triton, in one kernel
+(:mod:`rnncourse.torch.fused`). A processor takes as many steps at a time as fit into its cache,
+one piece after the other. How much that saves over a plain loop depends on the width of a step:
+with 64 numbers a scan is some ten times as fast, with 4,096 the loop is busy with arithmetic too.
 """
 
+from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from rnncourse.checks import check_shape, check_type
-from rnncourse.torch.private import watched
+from rnncourse.torch.private import takes_operators, watched
 
 # How many numbers a scan works on at a time on a processor, so that they stay in its cache.
 # Measured on 4,096 steps of 1,024 numbers, float32, one thread: 9 ms, and 25 ms all at once.
 CHUNK = 2**18
+
+TRITON = find_spec("triton") is not None  # looked for, not imported
+FUSED = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+FUSED |= {torch.complex64, torch.complex128}  # what the kernel takes
 
 
 def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
@@ -35,7 +42,8 @@ def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     state, less than that of the loop, since each state is a sum in ``log2(T)`` levels rather than
     in T steps. Gradients of any order are right: the backward pass is a linear recurrence as
     well, from the last step to the first. Where PyTorch must see each operation (compilation,
-    ``torch.func``, forward-mode differentiation), the same scan runs without writing in place.
+    ``torch.func``, forward-mode differentiation), the same scan runs without writing in place. The
+    kernel for GPUs also runs in compiled programs; not in exported ones, which need no Triton.
 
     Parameters
     ----------
@@ -63,10 +71,17 @@ def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     tensor([1.0000, 1.5000, 1.7500, 1.8750])
     """
     h0 = _check(a, b, h0)
-    if watched(a, b, h0):
-        return _plain_scan(a, b, h0)
-    h: Tensor = _Scan.apply(a, b, h0)  # type: ignore[no-untyped-call]
-    return h
+    if _one_kernel(a, b, h0) and takes_operators(a, b, h0):
+        from rnncourse.torch.fused import fused_recurrence
+
+        h: Tensor = fused_recurrence(a, b, h0)
+        return h
+    return _scan_by_operations(a, b, h0)
+
+
+def linear_recurrence_scan(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
+    """Return the same as :func:`linear_recurrence`, by PyTorch's operations on every device."""
+    return _scan_by_operations(a, b, _check(a, b, h0))
 
 
 def linear_recurrence_loop(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
@@ -94,6 +109,24 @@ def _check(a: Tensor, b: Tensor, h0: Tensor | None) -> Tensor:
         return torch.zeros_like(b[0])
     check_shape("h0", h0.shape, tuple(b.shape[1:]))
     return h0
+
+
+def _one_kernel(a: Tensor, b: Tensor, h0: Tensor) -> bool:
+    """Whether all are on a GPU that Triton knows, and of a dtype that the kernel takes."""
+    return (
+        TRITON
+        and b.is_cuda
+        and a.device == b.device == h0.device
+        and b.dtype in FUSED
+        and torch.cuda.get_device_properties(b.device).major >= 7
+    )
+
+
+def _scan_by_operations(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
+    if watched(a, b, h0):
+        return _plain_scan(a, b, h0)
+    h: Tensor = _Scan.apply(a, b, h0)  # type: ignore[no-untyped-call]
+    return h
 
 
 def _scan(a: Tensor, b: Tensor, h0: Tensor, h: Tensor) -> None:
@@ -132,8 +165,18 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dh: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         a, h0, h = ctx.saved_tensors
-        # db[t] = dh[t] + a[t + 1] * db[t + 1]: the same recurrence, backwards in time.
-        later = torch.cat([a[1:], torch.zeros_like(a[:1])]).conj()
-        db = linear_recurrence(later.flip(0), dh.flip(0)).flip(0)
-        before = torch.cat([h0[None], h[:-1]])
-        return (db * before.conj()).sum_to_size(a.shape), db, db[0] * a[0].conj()
+        return gradients(a, h0, h, dh, linear_recurrence_scan)
+
+
+def gradients(
+    a: Tensor, h0: Tensor, h: Tensor, dh: Tensor, solve: Callable[[Tensor, Tensor], Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of a, b and h0 from that of the states h; differentiable again.
+
+    ``solve`` is :func:`linear_recurrence`, or what does the same.
+    """
+    # db[t] = dh[t] + a[t + 1] * db[t + 1]: the same recurrence, backwards in time.
+    later = torch.cat([a[1:], torch.zeros_like(a[:1])]).conj()
+    db = solve(later.flip(0), dh.flip(0)).flip(0)
+    before = torch.cat([h0[None], h[:-1]])
+    return (db * before.conj()).sum_to_size(a.shape), db, db[0] * a[0].conj()

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from rnncourse.checks import check_at_least, check_choice, check_shape, check_type
 from rnncourse.torch.attention import AdditiveAttention, dot_product_attention, length_mask
 from rnncourse.torch.gru import GRU
-from rnncourse.torch.layers import Lengths, true_lengths
+from rnncourse.torch.inputs import Lengths, true_lengths
 from rnncourse.torch.transformer import check_ids
 
 ATTENTIONS = (None, "dot", "additive")
@@ -61,7 +61,7 @@ class EncoderDecoder(nn.Module):
     bidirectional
         Whether the encoder reads both ways, with H / 2 features each.
     dropout
-        Chance with which a feature of an embedding or of an output is dropped in training.
+        Probability that a feature of an embedding or of an output is dropped in training.
     device, dtype
         As for any layer of ``torch.nn``.
 
@@ -241,7 +241,7 @@ class EncoderDecoder(nn.Module):
         Returns
         -------
         loss
-            In nats a symbol, over all true symbols but ``<bos>``.
+            In nats per symbol, over all true symbols but ``<bos>``.
 
         Raises
         ------
@@ -264,7 +264,7 @@ class EncoderDecoder(nn.Module):
 def _run(
     net: nn.RNNBase, x: Tensor, hidden: Hidden | None, lengths: Tensor | None
 ) -> tuple[Tensor, Hidden]:
-    """Run a network on ``(T, B, I)``; what stands behind a sequence's end is never read."""
+    """Run a network on ``(T, B, I)``; what comes after a sequence's end is never read."""
     if lengths is None:
         out, hidden = net(x, hidden)
         return out, hidden

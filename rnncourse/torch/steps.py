@@ -1,24 +1,38 @@
-"""How RNN, GRU and LSTM lay out time: the rows of all steps stand in one matrix.
+"""How RNN, GRU and LSTM go through time, forwards and backwards.
 
-All the layouts that ``torch.nn`` takes become one: ``N = sum(sizes)`` rows, where step ``t`` owns
-the next ``sizes[t]`` rows. That is how PyTorch packs sequences of unequal length, longest first;
-for a plain batch every size is B.
+The rows of all steps stand in one matrix. All the layouts that ``torch.nn`` takes become one:
+``N = sum(sizes)`` rows, where step ``t`` owns the next ``sizes[t]`` rows. That is how PyTorch packs
+sequences of unequal length, longest first; for a plain batch every size is B.
+
+A :class:`Cell` knows one step of a layer and its derivative. :func:`recurrence` runs it and lets
+autograd record every step; :class:`HandDerived` gives the same numbers and derives the gradient by
+hand.
 """
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+from rnncourse.torch.private import watched
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Tensors = Sequence[Tensor]
 
-# How many numbers a pass works on at a time, so that they stay in the processor's cache.
+# How many numbers the backward pass works on at a time, so that they stay in the processor's cache.
 # Measured: twice as many gain up to 7 % of time, and take more memory than torch.nn where a layer
 # keeps little ("memory" in the benchmark); all steps at once is slower and larger.
 CHUNK = 2**17
+
+# Derivatives, written into memory that is already there.
+sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input  # d * y * (1 - y)
+tanh_backward = torch.ops.aten.tanh_backward.grad_input  # d * (1 - y**2)
+relu_backward = torch.ops.aten.threshold_backward.grad_input  # d * (y > threshold)
 
 
 class Steps:
@@ -32,20 +46,64 @@ class Steps:
         Start at the last step.
     """
 
-    def __init__(self, sizes: Sequence[int], reverse: bool) -> None:
+    def __init__(self, sizes: Sequence[int], reverse: bool = False) -> None:
         self.sizes, self.reverse = list(sizes), reverse
         self.starts = [0, *accumulate(self.sizes)]
 
-    def cut(self, *matrices: Tensor | Array) -> list[tuple[Any, ...]]:
-        """Cut matrices of N rows into steps: one ``(size, *views)`` a step, in running order."""
+    def cut(self, *matrices: Tensor | Array) -> list[tuple[int, tuple[Any, ...]]]:
+        """Cut matrices of N rows into steps: one ``(size, views)`` per step, in running order."""
         pieces = [
             m.split_with_sizes(self.sizes)  # as split, without its 3 µs in Python
             if isinstance(m, Tensor)
             else [m[start:stop] for start, stop in pairwise(self.starts)]
             for m in matrices
         ]
-        steps = list(zip(self.sizes, *pieces, strict=True))
+        steps = list(zip(self.sizes, zip(*pieces, strict=True), strict=True))
         return steps[::-1] if self.reverse else steps
+
+    def forward(
+        self, states: Tensors, initial: Tensors, *matrices: Tensor | Array
+    ) -> Iterator[tuple[Any, ...]]:
+        """Go through time, where each step writes its rows of the states.
+
+        Yields
+        ------
+        *before, *now, *views
+            States that go into the step; those that come out of it, to be written; its rows of the
+            matrices.
+        """
+        count, before, have = len(states), initial, self.sizes[0]
+        for size, views in self.cut(*states, *matrices):
+            if size != have:
+                before, have = resize(before, initial, size), size
+            yield *before, *views
+            before = views[:count]
+
+    def backward(self, grads: Tensors, *matrices: Tensor | Array) -> Iterator[tuple[Any, ...]]:
+        """Go back through time, where each step changes the gradients of the states in place.
+
+        Yields
+        ------
+        *grads, *views
+            Gradients with respect to the states of the sequences that are there, ``(size, H)``; the
+            step's rows of the matrices.
+        """
+        have = 0
+        for size, views in reversed(self.cut(*matrices)):
+            if size != have:
+                present, have = [g[:size] for g in grads], size
+            yield *present, *views
+
+    def last(self, states: Tensors) -> list[Tensor]:
+        """Return copies of the states that each sequence ends in, ``(B, H)`` each."""
+        sizes = [*self.sizes, 0]
+        rows = [
+            slice(start + after, start + size)
+            for start, size, after in zip(self.starts, sizes, sizes[1:], strict=False)
+            if size > after
+        ]
+        rows = [slice(sizes[0])] if self.reverse else rows[::-1]  # the longest sequence is first
+        return [torch.cat([s[r] for r in rows]) for s in states]
 
     def chunks(self, width: int) -> list[tuple[slice, slice, "Steps"]]:
         """Cut time into chunks of some ``CHUNK / width`` rows, in running order.
@@ -94,87 +152,175 @@ class Steps:
         return [states[start : start + have], initial[have : self.sizes[t]]]
 
 
-def light(*tensors: Tensor) -> tuple[Any, ...]:
-    """Return ``(xp, *arrays)``: the tensors as arrays of the library with the lighter calls.
+def resize(states: Tensors, initial: Tensors, size: int) -> list[Tensor]:
+    """Drop the sequences that have ended; or let others join, with their initial states."""
+    pairs = zip(states, initial, strict=True)
+    return [torch.cat([s, s0[len(s) : size]]) if size > len(s) else s[:size] for s, s0 in pairs]
 
-    On a CPU, ``xp`` is NumPy, and an array is a view of its tensor's memory: measured, a product
-    of single numbers takes 0.3 µs where PyTorch's takes 1.0, cutting out a step 0.13 µs where
-    PyTorch takes 0.40, and a tanh of parts of rows of a (32, 512) matrix 4.7 µs where PyTorch takes
-    17. Elsewhere ``xp`` is PyTorch. Code that uses what both have, such as
-    ``xp.multiply(a, b, out=c)``, needs no second version.
+
+class Chunk(NamedTuple):
+    """Some steps, and the rows of each matrix that belong to them."""
+
+    steps: Steps
+    dout: Tensor  #: gradient with respect to the outputs
+    before: Tensors  #: states that go into each step
+    states: Tensors  #: states after it
+    kept: Tensors  #: what the forward pass kept
+
+
+class Cell(ABC):
+    """What one kind of layer does at a step, and its derivative.
+
+    Weights are ``w_ih`` ``(G, I)``, ``w_hh`` ``(G, H)``, ``b_ih`` and ``b_hh`` ``(G,)``, where G is
+    H for each gate and candidate. States are ``(B, H)``, the output first.
     """
-    if tensors[0].device.type == "cpu" and tensors[0].dtype in (torch.float32, torch.float64):
-        return np, *(t.detach().numpy() for t in tensors)
-    return torch, *tensors
+
+    @abstractmethod
+    def step(self, a: Tensor, b: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Return the states after a step: the definition.
+
+        ``a = W_ih x + b_ih`` and ``b = W_hh h + b_hh`` are what comes from the input and from the
+        state, ``(B, G)``.
+        """
+
+    @abstractmethod
+    def forward(
+        self, steps: Steps, x: Tensor, initial: Tensors, weights: Tensors
+    ) -> tuple[Tensors, Tensors]:
+        """Run all steps on ``x`` ``(N, I)``, in place where that is faster.
+
+        Returns
+        -------
+        states
+            Those after each step, ``(N, H)`` each.
+        kept
+            What the backward pass needs beside them, N rows each.
+        """
+
+    @abstractmethod
+    def backward(self, chunk: Chunk, grads: Tensors, w_hh: Tensor) -> tuple[Tensor, Tensor]:
+        """Go back through some steps.
+
+        ``grads``, with respect to the states after the last of them, ``(B, H)`` each, become in
+        place those with respect to the states before the first.
+
+        Returns
+        -------
+        da, db
+            Gradients with respect to ``a`` and ``b`` of :meth:`step`, ``(rows, G)``.
+        """
 
 
-def resize(state: Any, rows: int, joining: Any, ended: Any) -> Any:
-    """Give a state ``rows`` rows: new ones come from ``joining``, those dropped go to ``ended``.
-
-    All three are tensors, or all are NumPy's arrays.
-    """
-    have = len(state)
-    if rows > have:
-        joined = [state, joining[have:rows]]
-        return torch.cat(joined) if isinstance(state, Tensor) else np.concatenate(joined)
-    if rows < have:
-        ended[rows:have] = state[rows:]
-    return state[:rows]
-
-
-def unroll(
-    cell: Callable[..., tuple[Tensor, ...]], inputs: Tensor, initial: Sequence[Tensor], steps: Steps
-) -> tuple[Tensor, ...]:
-    """Run a cell over all steps and let autograd record each of them.
+def recurrence(cell: Cell, steps: Steps, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Run one layer in one direction and let autograd record every step: the plain definition.
 
     Parameters
     ----------
     cell
-        Takes a step's inputs and its states, and returns the new states, the output first.
-    inputs
-        Of all steps, ``(N, features)``.
-    initial
-        States before the first step, ``(B, H)`` each.
+        The kind of layer.
     steps
         The steps.
+    x
+        Inputs of all steps, ``(N, I)``.
+    tensors
+        Initial states ``(B, H)``, then ``w_ih`` ``(G, I)``, ``w_hh`` ``(G, H)``, ``b_ih`` and
+        ``b_hh`` ``(G,)``.
 
     Returns
     -------
     out, *last
         Outputs of all steps ``(N, H)``, and the states that each sequence ends in ``(B, H)``.
     """
-    outs, ended = [], []
-    cut = steps.cut(inputs)
-    states = tuple(s[: cut[0][0]] for s in initial)
-    for rows, a in cut:
-        have = len(states[0])
-        if rows > have:  # backwards in time, longer sequences come first: shorter ones join
-            states = tuple(
-                torch.cat([s, new[have:rows]]) for s, new in zip(states, initial, strict=True)
-            )
-        elif rows < have:
-            ended.append([s[rows:] for s in states])
-        states = cell(a, *(s[:rows] for s in states))
-        outs.append(states[0])
-    last = (torch.cat([s, *(e[k] for e in reversed(ended))]) for k, s in enumerate(states))
-    return torch.cat(outs[::-1] if steps.reverse else outs), *last
+    *initial, w_ih, w_hh, b_ih, b_hh = tensors
+    states, made = tuple(initial), []
+    for size, (a,) in steps.cut(F.linear(x, w_ih, b_ih)):
+        states = tuple(resize(states, initial, size))
+        states = cell.step(a, F.linear(states[0], w_hh, b_hh), *states)
+        made.append(states)
+    each = zip(*made[:: -1 if steps.reverse else 1], strict=True)
+    matrices = [torch.cat(of_all_steps) for of_all_steps in each]
+    return matrices[0], *steps.last(matrices)
+
+
+class HandDerived(torch.autograd.Function):
+    """:func:`recurrence` with a backward pass written by hand (chapter 4).
+
+    Faster than a recorded loop for three reasons: nothing is recorded, each step works in place
+    in memory that is already there, and the weights' gradients are a few large products in place
+    of one small product a step: one for each chunk of time that fits the processor's cache.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, cell: Cell, steps: Steps, x: Tensor, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Take and return what :func:`recurrence` does."""
+        states, kept = cell.forward(steps, x, tensors[:-4], tensors[-4:])
+        ctx.cell, ctx.steps = cell, steps
+        ctx.save_for_backward(x, *tensors, *states, *kept)
+        ctx.set_materialize_grads(False)
+        return states[0], *steps.last(states)
+
+    @staticmethod
+    def backward(ctx: Any, dout: Tensor | None, *dlast: Tensor | None) -> tuple[Any, ...]:
+        """Return the gradients with respect to the tensors."""
+        cell, steps, needs = ctx.cell, ctx.steps, ctx.needs_input_grad[2:]
+        inputs, made = ctx.saved_tensors[: len(needs)], ctx.saved_tensors[len(needs) :]
+        (x, *initial, w_ih, w_hh, _, _), states = inputs, made[: len(dlast)]
+        grads = zip((dout, *dlast), (states[0], *initial), strict=True)
+        dout, *carried = (torch.zeros_like(v) if d is None else d for d, v in grads)
+        if torch.is_grad_enabled() or watched(dout, *carried):
+            return None, None, *recorded(cell, steps, inputs, needs, (dout, *carried))
+
+        carried = [d.clone() for d in carried]
+        dx = torch.empty_like(x) if needs[0] else None
+        weights = zip(inputs[-4:], needs[-4:], strict=True)
+        dw_ih, dw_hh, db_ih, db_hh = (torch.zeros_like(w) if need else None for w, need in weights)
+        for span, rows, part in reversed(steps.chunks(len(w_hh))):
+            before = [steps.before(s, s0, span) for s, s0 in zip(states, initial, strict=True)]
+            pieces = [m[rows] for m in made]
+            chunk = Chunk(part, dout[rows], before, pieces[: len(dlast)], pieces[len(dlast) :])
+            da, db = cell.backward(chunk, carried, w_hh)
+            if dx is not None:
+                torch.mm(da, w_ih, out=dx[rows])
+            if dw_ih is not None:
+                dw_ih.addmm_(da.t(), x[rows])
+            if dw_hh is not None:
+                dw_hh.addmm_(db.t(), before[0])
+            if db_ih is not None:
+                db_ih.add_(da.sum(0))
+            if db_hh is not None:
+                db_hh.add_(db.sum(0))
+        return None, None, dx, *carried, dw_ih, dw_hh, db_ih, db_hh
 
 
 def recorded(
-    plain: Callable[..., tuple[Tensor, ...]],
-    inputs: Sequence[Tensor],
+    cell: Cell,
+    steps: Steps,
+    inputs: Tensors,
     needs: Sequence[bool],
-    grads: Sequence[Tensor],
-    *settings: object,
+    grads: Tensors,
 ) -> list[Tensor | None]:
-    """Return the gradients through a recorded run of ``plain``, for what the fast pass cannot do.
+    """Return the gradients through a recorded run, for what the pass by hand cannot do.
 
     That is to be differentiated again, and to take many gradients at once.
     """
     again = torch.is_grad_enabled()
     with torch.enable_grad():
         inputs = [v.view_as(v) for v in inputs]  # two arguments may be one tensor: tell them apart
-        wanted = [v for v, need in zip(inputs, needs, strict=False) if need]
-        out = plain(*inputs, *settings)
+        wanted = [v for v, need in zip(inputs, needs, strict=True) if need]
+        out = recurrence(cell, steps, *inputs)
     got = iter(torch.autograd.grad(out, wanted, grads, create_graph=again))
-    return [next(got) if need else None for _, need in zip(inputs, needs, strict=False)]
+    return [next(got) if need else None for need in needs]
+
+
+def light(*tensors: Tensor) -> tuple[Any, ...]:
+    """Return ``(xp, *arrays)``: the tensors as arrays of the library with the lighter calls.
+
+    On a CPU, ``xp`` is NumPy, and an array is a view of its tensor's memory: measured, a tanh of
+    parts of rows of a (32, 512) matrix takes 4.7 µs where PyTorch takes 17. Elsewhere ``xp`` is
+    PyTorch. Code that uses what both have, such as ``xp.tanh(a, out=a)``, needs no second version.
+    """
+    if tensors[0].device.type == "cpu" and tensors[0].dtype in (torch.float32, torch.float64):
+        return np, *(t.detach().numpy() for t in tensors)
+    return torch, *tensors

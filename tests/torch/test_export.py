@@ -71,6 +71,21 @@ def test_one_graph_compiles_and_trains(name):
 
 
 @pytest.mark.usefixtures("whole_graphs")
+@pytest.mark.parametrize("name", OTHERS)
+def test_one_graph_trains_under_autocast(name):
+    net, args = make(name)
+    exact = trained(net, net, args)
+    compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        plain, found = (trained(net, run, args) for run in (net, compiled))
+    scale = max(v.abs().max() for v in exact.values())
+    for what, value in exact.items():
+        assert found[what].dtype == plain[what].dtype, what
+        for other in (plain, found):
+            assert (other[what] - value).abs().max() < 0.05 * scale, what
+
+
+@pytest.mark.usefixtures("whole_graphs")
 @pytest.mark.parametrize("name", NAMES)
 def test_one_graph_compiles_for_inference(name):
     net, args = make(name)

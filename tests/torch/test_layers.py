@@ -19,7 +19,8 @@ from torch.nn.utils.rnn import (
     pad_sequence,
 )
 
-from rnncourse.torch import GRU, LSTM, RNN, gru, lstm, rnn
+from rnncourse.torch import GRU, LSTM, RNN
+from rnncourse.torch.steps import HandDerived, Steps, recurrence
 from tests.torch.agreement import TOLERANCE, all_close, close
 
 CELLS = {
@@ -28,7 +29,6 @@ CELLS = {
     "GRU": (GRU, nn.GRU, {}),
     "LSTM": (LSTM, nn.LSTM, {}),
 }
-MODULES = {"tanh": rnn, "relu": rnn, "GRU": gru, "LSTM": lstm}
 each_cell = pytest.mark.parametrize("cell", CELLS)
 
 
@@ -146,21 +146,15 @@ def test_lengths_equal_packing_and_padding_is_invisible(cell, kernel, T, B, seed
 @settings(max_examples=10)
 def test_first_and_second_derivatives(cell, sizes, reverse):
     torch.manual_seed(0)
-    module, (N, B, I, H) = MODULES[cell], (sum(sizes), sizes[0], 2, 3)
-    G = {"GRU": 3, "LSTM": 4}.get(cell, 1) * H
-    shapes = [(N, I), (B, H), (G, I), (G, H), (G,)]
-    shapes += {"GRU": [(G,)], "LSTM": []}.get(cell, [])
-    shapes[1:1] = [(B, H)] if cell == "LSTM" else []
-    inputs = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in shapes]
-    more = (cell,) if module is rnn else ()
-
-    def run(*args):
-        return module.HandDerived.apply(*args, sizes, *more, reverse)
-
+    (N, B, I, H), steps = (sum(sizes), sizes[0], 2, 3), Steps(sizes, reverse)
+    net, _ = pair(cell, I, H, dtype=torch.float64)
+    states = [(B, H)] * len(net.state_names)
+    inputs = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in [(N, I), *states]]
+    inputs += [torch.randn_like(w).requires_grad_() for w in net.parameters()]
+    run = partial(HandDerived.apply, net._cell, steps)
     assert torch.autograd.gradcheck(run, inputs)
     assert torch.autograd.gradgradcheck(run, inputs)
-    plain = module.recurrence(*inputs, sizes, *more, reverse)
-    for a, b in zip(run(*inputs), plain, strict=True):
+    for a, b in zip(run(*inputs), recurrence(net._cell, steps, *inputs), strict=True):
         close(a, b, torch.float64, "plain loop")
 
 
@@ -417,12 +411,10 @@ def test_it_can_be_copied_and_is_a_layer_of_torch(cell):
     assert repr(net).endswith(", kernel='torch')")
 
 
-def passes(monkeypatch, cell):
+def passes(monkeypatch):
     """Return a list that grows with each run of the hand-derived pass."""
-    ran, apply = [], MODULES[cell].HandDerived.apply
-    monkeypatch.setattr(
-        MODULES[cell].HandDerived, "apply", lambda *args: ran.append("by hand") or apply(*args)
-    )
+    ran, apply = [], HandDerived.apply
+    monkeypatch.setattr(HandDerived, "apply", lambda *args: ran.append("by hand") or apply(*args))
     return ran
 
 
@@ -431,7 +423,7 @@ def passes(monkeypatch, cell):
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("kernel", ["auto", "hand-derived", "torch"])
 def test_the_pass_that_is_announced_runs(cell, grad, packed, kernel, monkeypatch):
-    ran = passes(monkeypatch, cell)
+    ran = passes(monkeypatch)
     net, _ = pair(cell, 3, 4, kernel=kernel)
     for T in (1, 9, 200):
         x = torch.randn(T, 2, 3)
@@ -521,14 +513,14 @@ def test_autocast(cell, kernel):
     ours, theirs = pair(cell, 3, 4, kernel=kernel)
     x, hx = torch.randn(5, 2, 3), state(cell, 1, 2, 4)
     exact = theirs(x, hx)[0]
-    onednn = torch.backends.mkldnn.is_available() and (cell, kernel) == ("LSTM", "auto")
+    onednn = cell == "LSTM" and torch.backends.mkldnn.is_available()
     if onednn and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         pytest.skip("on this processor oneDNN has no LSTM in bfloat16")
     with torch.autocast("cpu", dtype=torch.bfloat16):
         for data in (x, x.bfloat16()):
             for start in (None, hx):
                 out, _ = ours(data, start)
-                assert ours.kernel_for(data) == ("torch" if kernel == "auto" else kernel)
+                assert ours.kernel_for(data) == "torch"
                 if start is hx:
                     assert (out.float() - exact).abs().max() < 0.05
         out = ours(x.bfloat16(), hx, lengths=torch.tensor([5, 3]))[0]
@@ -624,11 +616,11 @@ def test_half_precision(cell):
 
 @each_cell
 def test_the_plain_loop_runs_forward_in_time_unless_told_otherwise(cell):
-    module, G = MODULES[cell], {"GRU": 12, "LSTM": 16}.get(cell, 4)
-    biases = [torch.zeros(G)] * (1 + (cell == "GRU"))
-    states = [torch.zeros(2, 4)] * (1 + (cell == "LSTM"))
-    args = (torch.randn(6, 3), *states, torch.randn(G, 3), torch.randn(G, 4), *biases, [2, 2, 2])
-    out = module.recurrence(*args)[0]
-    later = module.recurrence(args[0] * (torch.arange(6) < 2)[:, None], *args[1:])[0]
+    net, _ = pair(cell, 3, 4)
+    states = [torch.zeros(2, 4)] * len(net.state_names)
+    x, steps = torch.randn(6, 3), Steps([2, 2, 2])
+    out = recurrence(net._cell, steps, x, *states, *net.parameters())[0]
+    start = x * (torch.arange(6) < 2)[:, None]
+    later = recurrence(net._cell, steps, start, *states, *net.parameters())[0]
     assert torch.equal(out[:2], later[:2])
     assert not torch.equal(out[2:], later[2:])

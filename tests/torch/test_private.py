@@ -88,6 +88,44 @@ def test_watched_where_many_gradients_are_computed_at_once():
     assert torch.autograd.grad(y, x, X)[0].equal(X)
 
 
+def takes(x):
+    """Return x, and whether it takes operators of our own, as a number."""
+    return x + float(private.takes_operators(x))
+
+
+def test_operators_of_our_own_in_plain_runs_and_compilation():
+    torch._dynamo.reset()
+    assert takes(X).equal(X + 1)
+    assert torch.compile(takes, fullgraph=True, backend="eager")(X).equal(X + 1)
+
+
+def test_no_operators_of_our_own_in_export_tracing_transforms_and_modes():
+    class Net(torch.nn.Module):
+        def forward(self, x):
+            return takes(x)
+
+    for strict in (False, True):
+        assert torch.export.export(Net(), (X,), strict=strict).module()(X).equal(X)
+    assert torch.jit.trace(takes, (X,), check_trace=False)(X).equal(X)
+    assert torch.func.vmap(takes)(X).equal(X)
+    torch._dynamo.reset()
+    mapped = torch.compile(torch.func.vmap(takes), fullgraph=True, backend="eager")
+    assert mapped(X).equal(X)
+    with forward_ad.dual_level():
+        assert takes(X).equal(X)
+    with FlopCounterMode(display=False):
+        assert takes(X).equal(X)
+
+
+def test_transformed():
+    assert not private.transformed(X)
+    assert torch.func.vmap(lambda x: x + float(private.transformed()))(X).equal(X + 1)
+    with forward_ad.dual_level():
+        assert private.transformed()
+    with FlopCounterMode(display=False):
+        assert not private.transformed(X)
+
+
 def test_norms_and_scale():
     tensors = (torch.tensor([3.0, 4.0]), torch.zeros(2, 2), torch.tensor(-2.0))
     assert [float(n) for n in private.norms(tensors)] == [5, 0, 2]

@@ -1,11 +1,19 @@
 """The scan equals the loop, forward and backward, at any length."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rnncourse.torch.scan import CHUNK, linear_recurrence, linear_recurrence_loop
+from rnncourse.torch import scan
+from rnncourse.torch.scan import (
+    CHUNK,
+    linear_recurrence,
+    linear_recurrence_loop,
+    linear_recurrence_scan,
+)
 from tests.torch.agreement import close
 
 
@@ -70,6 +78,45 @@ def test_on_each_device(dtype, device):
     found = linear_recurrence(*(v.to(device) for v in inputs))
     assert found.device.type == device
     torch.testing.assert_close(found.cpu(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_by_operations_whatever_the_device():
+    a, b, h0 = draw(100, 0)
+    assert torch.equal(linear_recurrence_scan(a, b, h0), linear_recurrence(a, b, h0))
+    assert torch.equal(linear_recurrence_scan(a, b), linear_recurrence(a, b))
+    with pytest.raises(ValueError, match="b: expected shape"):
+        linear_recurrence_scan(a, b[:1])
+
+
+def stand_in(device="cuda:0", dtype=torch.float32):
+    device = torch.device(device)
+    return SimpleNamespace(device=device, is_cuda=device.type == "cuda", dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, True),
+        ({"dtype": torch.bfloat16}, True),
+        ({"dtype": torch.complex32}, False),
+        ({"device": "cpu"}, False),
+        ({"a": stand_in("cuda:1")}, False),
+        ({"h0": stand_in("cpu")}, False),
+        ({"major": 6}, False),
+        ({"triton": False}, False),
+    ],
+)
+def test_one_kernel_where_triton_and_its_gpu_are(change, expected, monkeypatch):
+    device, dtype, major = (
+        change.get(name, value)
+        for name, value in (("device", "cuda:0"), ("dtype", torch.float32), ("major", 8))
+    )
+    a, b, h0 = (change.get(name, stand_in(device, dtype)) for name in ("a", "b", "h0"))
+    monkeypatch.setattr(scan, "TRITON", change.get("triton", True))
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(major=major)
+    )
+    assert scan._one_kernel(a, b, h0) is expected
 
 
 @pytest.mark.parametrize("kind", ["gates", "long memory", "closed"])
