@@ -20,8 +20,8 @@ from xml.etree import ElementTree
 
 import nbformat.v4 as v4
 
-from tools.checks import named
 from tools.notebooks import ENVIRONMENT, NOTEBOOKS, ROOT, code, dumps, read_twin
+from tools.rules import named
 
 MARK = "RNNCOURSE_CONDITION"  # conftest.py then leaves the environment as it is set here
 FOLDER = ROOT / "_build" / "processors"

@@ -6,7 +6,7 @@ any other note moves by a step of the scale. So every melody has a probability t
 exactly (:func:`log2_probability`): no model can need fewer bits, on average.
 """
 
-import struct
+import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -185,14 +185,14 @@ def notes(melody: Melody) -> list[Note]:
 
 
 def to_midi(played: Sequence[Note], tempo: float = 100.0, program: int = 0) -> bytes:
-    """Write a Standard MIDI File of format 0 with 480 ticks a quarter.
+    """Write a Standard MIDI File of format 0 with 480 ticks per quarter, through ``mido``.
 
     Parameters
     ----------
     played
         Notes, in any order; they may sound together.
     tempo
-        Quarters a minute.
+        Quarters per minute.
     program
         Instrument, 0 to 127 (General MIDI); 0 is a piano.
 
@@ -206,31 +206,24 @@ def to_midi(played: Sequence[Note], tempo: float = 100.0, program: int = 0) -> b
     >>> to_midi([Note(60, 0, 1)])[:4]
     b'MThd'
     """
+    import mido
+
     _check_notes(played, tempo)
     if not 0 <= program <= 127:
         raise ValueError(f"program: expected 0 to 127, got {program}")
-    events = [(0, b"\xff\x51\x03" + round(60e6 / tempo).to_bytes(3, "big"))]
-    events.append((0, bytes((0xC0, program))))
+    events = []
     for note in played:
         start, end = round(480 * note.start), round(480 * (note.start + note.length))
-        events += [(start, bytes((0x90, note.pitch, 90))), (end, bytes((0x80, note.pitch, 0)))]
-    # At one time a note ends (0x80) before another starts (0x90); the tempo (0xFF) stands first.
-    events.sort(key=lambda event: (event[0], event[1][0] == 0x90))
-    track, now = b"", 0
-    for tick, data in events:
-        track += _variable(tick - now) + data
+        events += [(start, "note_on", note.pitch), (end, "note_off", note.pitch)]
+    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=round(60e6 / tempo))])
+    track.append(mido.Message("program_change", program=program))
+    now = 0
+    for tick, kind, pitch in sorted(events):  # at one time a note ends before another starts
+        track.append(mido.Message(kind, note=pitch, velocity=90, time=tick - now))
         now = tick
-    track += b"\x00\xff\x2f\x00"
-    header = struct.pack(">4sIHHH", b"MThd", 6, 0, 1, 480)
-    return header + struct.pack(">4sI", b"MTrk", len(track)) + track
-
-
-def _variable(number: int) -> bytes:
-    """Return a number in groups of seven bits, the last of them without the eighth bit set."""
-    groups = [number & 0x7F]
-    while number := number >> 7:
-        groups.append(number & 0x7F | 0x80)
-    return bytes(groups[::-1])
+    file = io.BytesIO()
+    mido.MidiFile(type=0, ticks_per_beat=480, tracks=[track]).save(file=file)
+    return file.getvalue()
 
 
 def to_waveform(
@@ -259,7 +252,7 @@ def to_waveform(
 def _check_notes(played: Sequence[Note], tempo: float) -> None:
     check_at_least("len(played)", len(played), 1)
     if not 4 <= tempo <= 1000:
-        raise ValueError(f"tempo: expected 4 to 1000 quarters a minute, got {tempo}")
+        raise ValueError(f"tempo: expected 4 to 1000 quarters per minute, got {tempo}")
     for i, note in enumerate(played):
         if not (0 <= note.pitch <= 127 and note.start >= 0 and note.length > 0):
             expected = "a pitch from 0 to 127, a start from 0 and a length above 0"

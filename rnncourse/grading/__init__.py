@@ -3,6 +3,6 @@
 The grader itself is in the modules beside this one; they need nbgrader, this one needs NumPy.
 """
 
-from .checks import expect_close, expect_equal, expect_shape, student, variant
+from .expectations import expect_close, expect_equal, expect_shape, student, variant
 
 __all__ = ["expect_close", "expect_equal", "expect_shape", "student", "variant"]

@@ -9,7 +9,7 @@ ever read, so that even a NaN stays where it is.
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncourse.reference.checks import check_array
+from rnncourse.reference.arrays import check_array
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncourse.reference.checks import check_array, check_tokens
+from rnncourse.reference.arrays import check_array, check_tokens
 
 Array = NDArray[np.floating]
 Tokens = NDArray[np.integer]

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncourse.checks import check_shape
-from rnncourse.reference.checks import check_array, check_floats, check_tokens
+from rnncourse.reference.arrays import check_array, check_floats, check_tokens
 
 Array = NDArray[np.floating]
 

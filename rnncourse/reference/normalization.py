@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncourse.reference.checks import check_array
+from rnncourse.reference.arrays import check_array
 
 Array = NDArray[np.floating]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncourse.checks import check_shape
-from rnncourse.reference.checks import check_floats
+from rnncourse.reference.arrays import check_floats
 
 Array = NDArray[np.floating]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnncourse.checks import check_at_least, check_dtype, check_lengths, check_shape, check_type
-from rnncourse.reference.checks import check_floats
+from rnncourse.reference.arrays import check_floats
 
 Array = NDArray[np.floating]
 Weights = dict[str, Array]

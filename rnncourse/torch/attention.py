@@ -45,7 +45,7 @@ def dot_product_attention(
     >>> dot_product_attention(q, k, v=torch.tensor([[1.0], [2.0]]))[0]
     tensor([[1.]])
     """
-    _check(q, k, v, mask)
+    check_queries(q, k, v, mask)
     check_shape("k", k.shape, (*q.shape[:-2], "S", q.shape[-1]))
     q, k, v = _readable(q, k, v, mask)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
@@ -82,7 +82,7 @@ def additive_attention(
     TypeError, ValueError
         If a shape or a dtype is wrong, or the mask does not broadcast.
     """
-    _check(q, k, v, mask)
+    check_queries(q, k, v, mask)
     for name, value in (("W_q", W_q), ("W_k", W_k), ("w", w)):
         check_type(name, value, Tensor)
     check_shape("w", w.shape, ("A",))
@@ -135,12 +135,10 @@ class AdditiveAttention(nn.Module):
         return additive_attention(q, k, v, self.W_q, self.W_k, self.w, mask)
 
 
-class MultiHeadAttention(nn.Module):
-    """Several attentions side by side, each on its own share of the features.
+class Heads(nn.Module):
+    """The projections of several attentions side by side, each on its own share of the features.
 
-    Parameters, their names and the default layout ``(T, B, E)`` are those of
-    ``torch.nn.MultiheadAttention``, so a ``state_dict`` moves between the two. Two things differ:
-    a mask is true where a query may look, and the weights come for each head.
+    Parameters, their names and their order are those of ``torch.nn.MultiheadAttention``.
 
     Parameters
     ----------
@@ -149,7 +147,7 @@ class MultiHeadAttention(nn.Module):
     bias
         Whether the projections have biases.
     batch_first
-        Take and return ``(B, T, E)``.
+        Take and return ``(B, T, E)`` in place of ``(T, B, E)``.
     device, dtype
         As for any layer of ``torch.nn``.
 
@@ -157,13 +155,6 @@ class MultiHeadAttention(nn.Module):
     ------
     TypeError, ValueError
         If a size is below 1 or N does not divide E.
-
-    Examples
-    --------
-    >>> x = torch.zeros(5, 2, 8)
-    >>> out, weights = MultiHeadAttention(8, 4)(x, x, x, causal_mask(5, 5))
-    >>> out.shape, weights.shape
-    (torch.Size([5, 2, 8]), torch.Size([2, 4, 5, 5]))
     """
 
     def __init__(
@@ -190,6 +181,39 @@ class MultiHeadAttention(nn.Module):
         nn.init.xavier_uniform_(self.in_proj_weight)
         if bias:
             nn.init.zeros_(self.out_proj.bias)
+
+    def project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Turn each ``(B, T, E)`` into that of the heads, ``(B, N, T, E / N)``."""
+        if query is key is value:  # one product in place of three
+            parts = list(F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, -1))
+        else:
+            ws = self.in_proj_weight.chunk(3)
+            bs = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
+            parts = [F.linear(x, w, b) for x, w, b in zip((query, key, value), ws, bs, strict=True)]
+        N = self.num_heads
+        q, k, v = (x.view(*x.shape[:2], N, -1).transpose(1, 2) for x in parts)
+        return q, k, v
+
+    def mix(self, out: Tensor) -> Tensor:
+        """Mix what the heads found, ``(B, N, T, E / N)``, side by side: ``(B, T, E)``."""
+        mixed: Tensor = self.out_proj(out.transpose(1, 2).flatten(2))
+        return mixed
+
+
+class MultiHeadAttention(Heads):
+    """Several attentions side by side, each on its own share of the features.
+
+    Arguments are those of :class:`Heads`. Parameters and the default layout ``(T, B, E)`` are those
+    of ``torch.nn.MultiheadAttention``, so a ``state_dict`` moves between the two. Two things
+    differ: a mask is true where a query may look, and the weights come for each head.
+
+    Examples
+    --------
+    >>> x = torch.zeros(5, 2, 8)
+    >>> out, weights = MultiHeadAttention(8, 4)(x, x, x, causal_mask(5, 5))
+    >>> out.shape, weights.shape
+    (torch.Size([5, 2, 8]), torch.Size([2, 4, 5, 5]))
+    """
 
     def forward(
         self,
@@ -236,23 +260,11 @@ class MultiHeadAttention(nn.Module):
         check_shape("key", key.shape, (B, "S", E))
         check_shape("value", value.shape, key.shape)
         if mask is not None:
-            _check_mask(mask, (B, L, key.shape[1]))
+            check_mask(mask, (B, L, key.shape[1]))
             query, key, value = _readable(query, key, value, mask)
             mask = mask[:, None] if mask.dim() == 3 else mask  # the same for all heads
         out, weights = self.attend(*self.project(query, key, value), mask, need_weights)
         return out if self.batch_first else out.transpose(0, 1), weights
-
-    def project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Turn each ``(B, T, E)`` into that of the heads, ``(B, N, T, E / N)``."""
-        if query is key is value:  # one product in place of three
-            parts = list(F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, -1))
-        else:
-            ws = self.in_proj_weight.chunk(3)
-            bs = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
-            parts = [F.linear(x, w, b) for x, w, b in zip((query, key, value), ws, bs, strict=True)]
-        N = self.num_heads
-        q, k, v = (x.view(*x.shape[:2], N, -1).transpose(1, 2) for x in parts)
-        return q, k, v
 
     def attend(
         self,
@@ -268,8 +280,7 @@ class MultiHeadAttention(nn.Module):
             out, weights = dot_product_attention(q, k, v, mask)  # (B, N, L, E / N)
         else:
             out = F.scaled_dot_product_attention(q, k, v, mask)  # (B, N, L, E / N)
-        mixed: Tensor = self.out_proj(out.transpose(1, 2).flatten(2))
-        return mixed, weights
+        return self.mix(out), weights
 
 
 def causal_mask(L: int, S: int, device: torch.device | str | None = None) -> Tensor:
@@ -412,7 +423,8 @@ def _readable(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Ten
     return torch.where(looks, q, 0), torch.where(seen, k, 0), torch.where(seen, v, 0)
 
 
-def _check(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> None:
+def check_queries(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> None:
+    """Refuse queries, keys, values and a mask that do not fit together."""
     for name, x in (("q", q), ("k", k), ("v", v)):
         check_type(name, x, Tensor)
     check_shape("q", q.shape[-2:], ("L", "E"))
@@ -423,7 +435,7 @@ def _check(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> None:
         if not fits(x, q):
             raise TypeError(f"{name}: expected dtype {q.dtype} as q has, got {x.dtype}")
     if mask is not None:
-        _check_mask(mask, (*q.shape[:-1], k.shape[-2]))
+        check_mask(mask, (*q.shape[:-1], k.shape[-2]))
 
 
 def _check_floating(name: str, dtype: torch.dtype) -> None:
@@ -431,7 +443,8 @@ def _check_floating(name: str, dtype: torch.dtype) -> None:
         raise TypeError(f"{name}: expected a floating-point dtype, got {dtype}")
 
 
-def _check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
+def check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse a mask that is not of booleans, or does not broadcast to a shape."""
     check_type("mask", mask, Tensor)
     if mask.dtype != torch.bool:
         raise TypeError(f"mask: expected dtype torch.bool, got {mask.dtype}")
@@ -444,6 +457,7 @@ def _check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
 
 __all__ = [
     "AdditiveAttention",
+    "Heads",
     "MultiHeadAttention",
     "additive_attention",
     "causal_mask",

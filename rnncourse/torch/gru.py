@@ -7,6 +7,7 @@ from rnncourse.torch.layers import DropIn
 from rnncourse.torch.steps import (
     Cell,
     Chunk,
+    Parts,
     Steps,
     Tensors,
     light,
@@ -24,6 +25,8 @@ class GRUCell(Cell):
     state's share of the candidate: the state's product is the first three, and the input's is r, z
     and n.
     """
+
+    width = 4
 
     def step(self, a: Tensor, b: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return ``((1 - z) * n + z * h,)``."""
@@ -56,14 +59,14 @@ class GRUCell(Cell):
             torch.lerp(n_t, before, z_t, out=h_t)  # n + z * (h - n)
         return (h,), (gates,)
 
-    def backward(self, chunk: Chunk, grads: Tensors, w_hh: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(self, chunk: Chunk, grads: Tensors, w_hh: Tensor) -> tuple[Parts, Tensor]:
         """Go back through some steps: first what depends on the forward pass alone, all at once."""
         H = w_hh.shape[1]
         r, z, m, n = torch.split(chunk.kept[0], H, dim=1)
         d = z.new_empty(len(r), 4, H)  # with respect to what goes into r, z, m and n
         d_r, d_z, d_m, d_n = d.unbind(1)
         sigmoid_backward(m, r, grad_input=d_r)
-        sigmoid_backward(torch.sub(chunk.before[0], n, out=d_n), z, grad_input=d_z)
+        sigmoid_backward(torch.sub(chunk.before(0), n, out=d_n), z, grad_input=d_z)
         d_m.copy_(r)
         tanh_backward(torch.neg(z, out=d_n).add_(1), n, grad_input=d_n)
         flat = d.view(-1, 4 * H)
@@ -78,7 +81,7 @@ class GRUCell(Cell):
             xp.multiply(d_rm, d_n_t, out=d_rm)
             xp.multiply(dh_values, z_t, out=dh_values)
             dh.addmm_(db_t, w_hh)
-        return torch.cat([flat[:, : 2 * H], d_n], dim=1), db
+        return [(slice(2 * H), flat[:, : 2 * H]), (slice(2 * H, None), d_n)], db
 
 
 class GRU(DropIn[Tensor], nn.GRU):

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rnncourse.checks import check_at_least, check_shape, check_type
-from rnncourse.torch.attention import MultiHeadAttention, _check, _check_mask
+from rnncourse.torch.attention import Heads, check_mask, check_queries
 from rnncourse.torch.inputs import check_input, fits
 
 State = tuple[Tensor, Tensor]
@@ -103,11 +103,11 @@ def linear_attention_step(
     return _divide(q @ S)[..., 0, :], (S[..., :-1], S[..., -1])
 
 
-class LinearAttention(MultiHeadAttention):
+class LinearAttention(Heads):
     """Multi-head linear attention of a sequence to its own past.
 
-    Arguments, parameters and their layout are those of :class:`MultiHeadAttention`, so a
-    ``state_dict`` moves between the two.
+    Arguments are those of :class:`~rnncourse.torch.attention.Heads`, and parameters those of
+    :class:`MultiHeadAttention`, so a ``state_dict`` moves between the two.
 
     Examples
     --------
@@ -117,7 +117,7 @@ class LinearAttention(MultiHeadAttention):
     (torch.Size([5, 2, 8]), torch.Size([2, 4, 2, 2]), torch.Size([2, 4, 2]))
     """
 
-    def forward(  # type: ignore[override]  # one input, and a state
+    def forward(
         self, input: Tensor, state: State | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """Attend from each step of ``(T, B, E)``, or ``(B, T, E)``, to itself and earlier ones.
@@ -131,11 +131,11 @@ class LinearAttention(MultiHeadAttention):
         check_input("input", input, axes, self.in_proj_weight)
         x = input if self.batch_first else input.transpose(0, 1)  # (B, T, E)
         if mask is not None:
-            _check_mask(mask, (len(x), 1, x.shape[1]))
+            check_mask(mask, (len(x), 1, x.shape[1]))
             x = torch.where(mask.mT, x, 0)
             mask = mask[:, None] if mask.dim() == 3 else mask  # the same for all heads
         out, state = linear_attention(*self.project(x, x, x), state, mask)  # (B, N, T, E / N)
-        out = self.out_proj(out.transpose(1, 2).flatten(2))
+        out = self.mix(out)
         return out if self.batch_first else out.transpose(0, 1), state
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -151,10 +151,10 @@ def _prepare(
     q: Tensor, k: Tensor, v: Tensor, state: State | None, mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Check; return features, values with a column of ones, and S with z as that column."""
-    _check(q, k, v, None)
+    check_queries(q, k, v)
     check_shape("k", k.shape, tuple(q.shape))
     if mask is not None:
-        _check_mask(mask, (*q.shape[:-2], 1, q.shape[-2]))
+        check_mask(mask, (*q.shape[:-2], 1, q.shape[-2]))
         q, k, v = (torch.where(mask.mT, x, 0) for x in (q, k, v))
     # The output does not depend on the scale of a query's features: the largest becomes 1, so that
     # their products with the keys' neither overflow nor round to zero.

@@ -7,6 +7,7 @@ from rnncourse.torch.layers import DropIn
 from rnncourse.torch.steps import (
     Cell,
     Chunk,
+    Parts,
     Steps,
     Tensors,
     light,
@@ -20,6 +21,8 @@ class LSTMCell(Cell):
 
     Hochreiter and Schmidhuber (1997) with the forget gate of Gers et al. (2000).
     """
+
+    width = 1
 
     def step(self, a: Tensor, b: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return ``(o * tanh(c), c)``, where ``c = f * c + i * g``."""
@@ -46,13 +49,13 @@ class LSTMCell(Cell):
             torch.tanh(c_t, out=h_t).mul_(o)
         return (h, c), (gates,)
 
-    def backward(self, chunk: Chunk, grads: Tensors, w_hh: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(self, chunk: Chunk, grads: Tensors, w_hh: Tensor) -> tuple[Parts, Tensor]:
         """Go back through some steps: first what depends on the forward pass alone, all at once."""
         H = w_hh.shape[1]
         i, f, g, o = torch.split(chunk.kept[0], H, dim=1)
         da, tanh_c = i.new_empty(len(i), 4, H), torch.tanh(chunk.states[1])
         sigmoid_backward(g, i, grad_input=da[:, 0])
-        sigmoid_backward(chunk.before[1], f, grad_input=da[:, 1])
+        sigmoid_backward(chunk.before(1), f, grad_input=da[:, 1])
         tanh_backward(i, g, grad_input=da[:, 2])
         sigmoid_backward(tanh_c, o, grad_input=da[:, 3])
         slope = tanh_backward(o, tanh_c, grad_input=tanh_c)  # of h by c
@@ -67,7 +70,7 @@ class LSTMCell(Cell):
             xp.multiply(d_o, dh, out=d_o)
             xp.multiply(dc, f_t, out=dc)
             torch.mm(da_t, w_hh, out=dh_t)
-        return flat, flat
+        return [(slice(None), flat)], flat
 
 
 class LSTM(DropIn[tuple[Tensor, Tensor]], nn.LSTM):

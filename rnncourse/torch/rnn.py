@@ -10,6 +10,7 @@ from rnncourse.torch.layers import DropIn
 from rnncourse.torch.steps import (
     Cell,
     Chunk,
+    Parts,
     Steps,
     Tensors,
     light,
@@ -22,6 +23,7 @@ class RNNCell(Cell):
     """A step of a recurrent network: ``nonlinearity`` is ``"tanh"`` or ``"relu"``."""
 
     nonlinearity: str
+    width = 2
 
     def step(self, a: Tensor, b: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return ``(f(a + b),)``."""
@@ -44,20 +46,22 @@ class RNNCell(Cell):
                 h_t.relu_()
         return (h,), ()
 
-    def backward(self, chunk: Chunk, grads: Tensors, w_hh: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(self, chunk: Chunk, grads: Tensors, w_hh: Tensor) -> tuple[Parts, Tensor]:
         """Go back through some steps; ``a`` and ``b`` have one gradient."""
-        (h,), da, tanh = chunk.states, torch.empty_like(chunk.dout), self.nonlinearity == "tanh"
-        slope = 1 - h**2 if tanh else h
-        xp, values, *matrices = light(grads[0], chunk.dout, slope, da)
+        (h,), tanh = chunk.states, self.nonlinearity == "tanh"
+        da = torch.empty_like(h)
+        if tanh:
+            torch.square(h, out=da).neg_().add_(1)  # the slope: becomes the gradient, in place
+        xp, values, *matrices = light(grads[0], chunk.dout, da)
         back = chunk.steps.backward((*grads, values), *matrices, h, da)
-        for dh, dh_values, dout, slope_t, da_values, h_t, da_t in back:
+        for dh, dh_values, dout, da_values, h_t, da_t in back:
             xp.add(dh_values, dout, out=dh_values)
             if tanh:
-                xp.multiply(dh_values, slope_t, out=da_values)
+                xp.multiply(da_values, dh_values, out=da_values)
             else:
                 relu_backward(dh, h_t, 0, grad_input=da_t)
             torch.mm(da_t, w_hh, out=dh)
-        return da, da
+        return [(slice(None), da)], da
 
 
 class RNN(DropIn[Tensor], nn.RNN):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tools import checks
+from tools import rules
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
@@ -212,7 +212,7 @@ def test_page(visit, name, device):
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_buttons_open_the_twin(name):
-    links = checks.Page(SITE / f"{name}.html").links
+    links = rules.Page(SITE / f"{name}.html").links
     for target in ("mybinder.org", "colab.research.google.com", "_sources/"):
         found = [link for link in links if target in link]
         assert len(found) == 1, f"expected one button to {target}, found {found}"

@@ -8,8 +8,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tools.checks import TEMPLATE
 from tools.notebooks import ROOT
+from tools.rules import TEMPLATE
 
 REPOSITORY = "https://github.com/rnncourse/rnncourse"
 SITE = "https://rnncourse.github.io/rnncourse/"

@@ -16,7 +16,7 @@ from functools import cache
 import pytest
 from playwright.sync_api import TimeoutError
 
-from tools import checks
+from tools import rules
 from tools.notebooks import NOTEBOOKS, ROOT, SETS, book, read_twin, sources
 
 TWINS = [path.with_suffix(".ipynb") for path in (*sources(), *sources(SETS))]
@@ -134,7 +134,7 @@ def test_notebook_reads_well_in_jupyterlab(tab, lab, twin, none):
 @cache
 def anchors(page):
     """Return the anchors of a page of the built site."""
-    return checks.Page(page).anchors
+    return rules.Page(page).anchors
 
 
 def leads_nowhere(link):

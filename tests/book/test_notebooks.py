@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools import checks
+from tools import rules
 from tools.notebooks import NOTEBOOKS, read_twin
 
 # How many lines with a bare True or False the chapters that wait for their revision still show.
@@ -28,10 +28,10 @@ def twin(request):
 @pytest.mark.parametrize(
     "rule",
     [
-        checks.unchecked_cells,
-        checks.wrong_tolerances,
-        checks.missing_alt_in_outputs,
-        checks.wrong_setup_cell,
+        rules.unchecked_cells,
+        rules.wrong_tolerances,
+        rules.missing_alt_in_outputs,
+        rules.wrong_setup_cell,
     ],
 )
 def test_notebook_keeps(rule, twin, none):
@@ -39,7 +39,7 @@ def test_notebook_keeps(rule, twin, none):
 
 
 def test_the_reader_sees_numbers_instead_of_truth_values(twin, none):
-    found, most = list(checks.bare_truth_values(read_twin(twin))), TRUTH_VALUES.get(twin.stem, 0)
+    found, most = list(rules.bare_truth_values(read_twin(twin))), TRUTH_VALUES.get(twin.stem, 0)
     if len(found) > most:
         none([f"{twin.name}: {most} of these {len(found)} lines are allowed:", *found])
     assert len(found) == most, (
@@ -58,13 +58,13 @@ def test_images_in_the_text_have_alt_text(twin, none):
         f"{twin.name}, cell {number}: {problem}"
         for number, cell in enumerate(read_twin(twin).cells, 1)
         if cell.cell_type == "markdown"
-        for problem in checks.missing_alt_in_text(cell.source)
+        for problem in rules.missing_alt_in_text(cell.source)
     )
 
 
 def test_notebook_is_small(twin):
     size = twin.stat().st_size
-    assert size <= checks.MAX_BYTES, (
-        f"{twin.name} takes {size} bytes, and {checks.MAX_BYTES} are allowed: "
+    assert size <= rules.MAX_BYTES, (
+        f"{twin.name} takes {size} bytes, and {rules.MAX_BYTES} are allowed: "
         "make figures smaller or simpler"
     )

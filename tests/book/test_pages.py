@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from tools import checks
+from tools import rules
 from tools.notebooks import NOTEBOOKS, ROOT, sources
 
 PAGES = sorted((ROOT / "book").glob("*.md"))
@@ -14,7 +14,7 @@ SITE = ROOT / "_build" / "html"
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_images_have_alt_text(page, none):
-    problems = checks.missing_alt_in_text(page.read_text(encoding="utf-8"))
+    problems = rules.missing_alt_in_text(page.read_text(encoding="utf-8"))
     none(f"book/{page.name}: {problem}" for problem in problems)
 
 
@@ -36,11 +36,11 @@ def test_table_of_contents_and_files_agree(none):
 def test_citations_and_references_agree(none):
     references = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
     known = set(re.findall(r"^@\w+\{([^,\s]+),", references, re.MULTILINE))
-    cited = {key for page in (*PAGES, *sources()) for key in checks.cited(page.read_text("utf-8"))}
+    cited = {key for page in (*PAGES, *sources()) for key in rules.cited(page.read_text("utf-8"))}
     none(f"{key} is cited, and book/references.bib has no such entry" for key in cited - known)
 
 
 def test_links_of_the_site_lead_somewhere(none):
     if not (SITE / "index.html").exists():
         pytest.fail("there is no site in _build/html: run `make book` first", pytrace=False)
-    none(checks.broken_links(SITE))
+    none(rules.broken_links(SITE))

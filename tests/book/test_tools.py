@@ -5,7 +5,7 @@ import shutil
 import nbformat.v4 as v4
 import pytest
 
-from tools import checks, notebooks
+from tools import notebooks, rules
 
 HEAD = "---\nkernelspec: {display_name: Python 3, name: python3}\n---\n\n"
 SOURCE = (
@@ -236,7 +236,7 @@ def test_a_traceback_is_cut_to_its_last_line(tmp_path):
     ],
 )
 def test_an_unchecked_cell_is_found(cells, message):
-    (problem,) = checks.unchecked_cells(notebook(*cells))
+    (problem,) = rules.unchecked_cells(notebook(*cells))
     assert message in problem
 
 
@@ -251,7 +251,7 @@ def test_an_unchecked_cell_is_found(cells, message):
     ],
 )
 def test_a_checked_cell_passes(cells):
-    assert list(checks.unchecked_cells(notebook(*cells))) == []
+    assert list(rules.unchecked_cells(notebook(*cells))) == []
 
 
 def says(text):
@@ -279,7 +279,7 @@ TABLE = v4.new_output("display_data", {"text/plain": "0.5", "text/html": "<td>0.
 )
 def test_a_wrong_tolerance_is_found(stated, tags, outputs, message):
     wrong = cell("x", tags=tags, metadata={"tolerance": stated}, outputs=outputs)
-    (problem,) = checks.wrong_tolerances(notebook(cell(), wrong))
+    (problem,) = rules.wrong_tolerances(notebook(cell(), wrong))
     assert problem.startswith("code cell 2 (`x`)")
     assert message in problem
 
@@ -296,7 +296,7 @@ def test_a_wrong_tolerance_is_found(stated, tags, outputs, message):
 )
 def test_a_right_tolerance_passes(stated, outputs):
     right = cell(metadata={"tolerance": stated}, outputs=outputs)
-    assert list(checks.wrong_tolerances(notebook(cell(), right))) == []
+    assert list(rules.wrong_tolerances(notebook(cell(), right))) == []
 
 
 def shows(**data):
@@ -317,7 +317,7 @@ def shows(**data):
     ],
 )
 def test_a_bare_truth_value_is_found(outputs, lines):
-    found = list(checks.bare_truth_values(notebook(cell("f(x)", outputs=outputs))))
+    found = list(rules.bare_truth_values(notebook(cell("f(x)", outputs=outputs))))
     shown = [f"code cell 1 (`f(x)`) prints `{line}`: print the number" for line in lines]
     assert [problem[: len(start)] for problem, start in zip(found, shown, strict=True)] == shown
 
@@ -331,7 +331,7 @@ def test_a_bare_truth_value_is_found(outputs, lines):
     ],
 )
 def test_other_outputs_hold_no_bare_truth_value(right):
-    assert list(checks.bare_truth_values(notebook(right))) == []
+    assert list(rules.bare_truth_values(notebook(right))) == []
 
 
 @pytest.mark.parametrize(
@@ -343,12 +343,12 @@ def test_other_outputs_hold_no_bare_truth_value(right):
     ],
 )
 def test_a_picture_without_alt_text_is_found(metadata, outputs, message):
-    (problem,) = checks.missing_alt_in_outputs(notebook(cell(metadata=metadata, outputs=outputs)))
+    (problem,) = rules.missing_alt_in_outputs(notebook(cell(metadata=metadata, outputs=outputs)))
     assert message in problem
 
 
 def test_a_picture_with_alt_text_passes():
-    assert list(checks.missing_alt_in_outputs(notebook(cell(metadata=ALT, outputs=[PNG])))) == []
+    assert list(rules.missing_alt_in_outputs(notebook(cell(metadata=ALT, outputs=[PNG])))) == []
 
 
 @pytest.mark.parametrize(
@@ -361,33 +361,33 @@ def test_a_picture_with_alt_text_passes():
     ],
 )
 def test_images_in_text_need_alt_text(text):
-    assert list(checks.missing_alt_in_text(text.format("A network with three layers"))) == []
-    assert len(list(checks.missing_alt_in_text(text.format("")))) == 1
+    assert list(rules.missing_alt_in_text(text.format("A network with three layers"))) == []
+    assert len(list(rules.missing_alt_in_text(text.format("")))) == 1
 
 
 def test_the_template_keeps_the_rules(tmp_path):
     path = tmp_path / "01-chapter.md"
-    path.write_text(checks.TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
+    path.write_text(rules.TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
     notebooks.update(path, force=False)
     twin = notebooks.read_twin(path.with_suffix(".ipynb"))
     for rule in (
-        checks.unchecked_cells,
-        checks.wrong_tolerances,
-        checks.bare_truth_values,
-        checks.missing_alt_in_outputs,
-        checks.wrong_setup_cell,
+        rules.unchecked_cells,
+        rules.wrong_tolerances,
+        rules.bare_truth_values,
+        rules.missing_alt_in_outputs,
+        rules.wrong_setup_cell,
     ):
         assert list(rule(twin)) == []
 
 
 def test_another_first_cell_is_found():
-    (problem,) = checks.wrong_setup_cell(notebook(cell("import rnncourse")))
+    (problem,) = rules.wrong_setup_cell(notebook(cell("import rnncourse")))
     assert "not the set-up cell" in problem
 
 
 def test_citations_are_read():
     text = "As {cite:t}`elman1990finding` and {cite}`a1, b2` say."
-    assert checks.cited(text) == {"elman1990finding", "a1", "b2"}
+    assert rules.cited(text) == {"elman1990finding", "a1", "b2"}
 
 
 @pytest.mark.parametrize(
@@ -404,7 +404,7 @@ def test_a_broken_link_is_found(tmp_path, link, message):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "b.html").write_text('<a name="there" href="../a.html#here">')
     (tmp_path / "a.html").write_text(good + '<a href="https://example.org/x"> <a href="mailto:a">')
-    assert list(checks.broken_links(tmp_path)) == []
+    assert list(rules.broken_links(tmp_path)) == []
     (tmp_path / "a.html").write_text(f'{good}<a href="{link}">')
-    (problem,) = checks.broken_links(tmp_path)
+    (problem,) = rules.broken_links(tmp_path)
     assert message in problem

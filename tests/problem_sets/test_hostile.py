@@ -47,8 +47,8 @@ CELLS = {
         np.abs = lambda x: x * 0
         """,
     "checks patched": """
-        import rnncourse.grading, rnncourse.grading.checks
-        for module in (rnncourse.grading, rnncourse.grading.checks):
+        import rnncourse.grading, rnncourse.grading.expectations
+        for module in (rnncourse.grading, rnncourse.grading.expectations):
             module.expect_equal = module.expect_close = lambda *a, **k: None
             module.expect_shape = lambda *a, **k: None
         """,
@@ -58,7 +58,7 @@ CELLS = {
         builtins.abs = builtins.round = lambda x: 0
         """,
     "code of a check replaced": """
-        import rnncourse.grading.checks as checks
+        import rnncourse.grading.expectations as checks
         checks.expect_equal.__code__ = (lambda *a, **k: None).__code__
         """,
     "asserts left out": """

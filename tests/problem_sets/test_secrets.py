@@ -128,7 +128,7 @@ def test_the_package_holds_no_secret(tmp_path, none):
         for member in archive:
             if member.isfile():
                 packed[member.name] = io.BytesIO(archive.extractfile(member).read()).getvalue()
-    assert any(name.endswith("grading/checks.py") for name in packed)
+    assert any(name.endswith("grading/expectations.py") for name in packed)
     assert not any("problem" in name for name in packed)
     for name, content in packed.items():
         none(f"{name} holds {leak}" for leak in leaks(content.decode("utf-8", "replace")))
