@@ -226,7 +226,7 @@ def one_scan(
     Parameters
     ----------
     solve
-        :func:`rnncourse.torch.scan.linear_recurrence`, or what does the same.
+        :func:`~rnncourse.torch.scan.linear_recurrence`, or what does the same.
     size
         T, B and H.
     step

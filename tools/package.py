@@ -37,6 +37,7 @@ NEEDS = {
     "rnncourse.bench": "torch",
     "rnncourse.checkpoint": "torch",
     "rnncourse.data.digits": "notebooks",
+    "rnncourse.data.music": "notebooks",
     "rnncourse.data.series": "notebooks",
     "rnncourse.decoding": "torch",
     "rnncourse.experiments": "notebooks",
@@ -48,7 +49,12 @@ NEEDS = {
 }
 """The extra that declares what a module, or a package with all in it, imports."""
 
-LATE = ("rnncourse.data.digits", "rnncourse.data.series", "rnncourse.metrics")
+LATE = (
+    "rnncourse.data.digits",
+    "rnncourse.data.music",
+    "rnncourse.data.series",
+    "rnncourse.metrics",
+)
 """Modules that import what their extra brings in a function, and so can be imported without it."""
 
 NOT_HERE = ("rnncourse.grading", "rnncourse.renderings")
