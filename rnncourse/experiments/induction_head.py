@@ -1,0 +1,102 @@
+"""How looking up is learned in two layers of attention: the induction head, as it forms.
+
+The list of :mod:`rnncourse.experiments.list_state`, with two layers of attention and the rate
+that learned fastest there. Two weights are followed through training, each for the head in which
+it is largest:
+
+- ``before``: how much a value looks at the step before it, its key, in the first layer;
+- ``found``: how much a question looks at the value that belongs to it, in the second layer.
+
+What varies
+    The seed, and what the first layer may look at in training: anything; anything but the step
+    before; or, as a control, anything but the step three before, which is a key of another pair.
+
+What is held equal
+    All else.
+
+After training, two interventions: the first layer is kept from the step before
+(``without_before``), and, as a control, from the step three before (``without_third``).
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnncourse.experiments._frame import Attention, Batch, Network, build, n_parameters, train
+from rnncourse.experiments._tasks import KEYS, VALUES, accuracy, loss, names
+
+SETTINGS = [{"hidden": hidden} for hidden in (0, 1, 3)]  # steps before that training hides
+SEEDS = range(5)
+
+CHEAP = {"hidden": 0}
+TOLERANCE = {"parameters": 0, "accuracy_3000": 0.05}
+
+PAIRS = 8
+BATCH = 64
+WIDTH = 32
+RATE = 0.005
+UPDATES = 3000
+REPORTED = (100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1250, 1500, 2000, 2500, 3000)
+
+
+def hide(model: Network, step: int) -> None:
+    """Keep the first layer from looking at a step so many before; 0 hides nothing."""
+    first = model.blocks[0].mix
+    assert isinstance(first, Attention)
+    first.allowed = None if step == 0 else lambda distance: distance != step
+
+
+def looks(model: Network, batch: Batch) -> tuple[float, float]:
+    """Return how much values look at their keys, and questions at their values."""
+    seen: list[Tensor] = []
+
+    def note(layer: Attention, arguments: tuple[Tensor, ...]) -> None:
+        seen.append(layer.weights(arguments[0]))
+
+    hooks = [block.mix.register_forward_pre_hook(note) for block in model.blocks]
+    x, y = batch
+    pairs = len(y)
+    with torch.no_grad():
+        model(x)
+    for hook in hooks:
+        hook.remove()
+    first, second = seen  # (B, N, T, T)
+    value = torch.arange(1, 2 * pairs, 2, device=x.device)
+    before = first[:, :, value, value - 1].mean((0, 2))  # (N,)
+    same = x[2 * pairs :, None] == x[: 2 * pairs : 2]  # (question, pair, B)
+    to_values = second[:, :, 2 * pairs :, :][..., value]  # (B, N, question, pair)
+    found = (to_values * same.permute(2, 0, 1)[:, None]).sum(-1).mean((0, 2))
+    return before.max().item(), found.max().item()
+
+
+def run(hidden: int, *, seed: int, device: str) -> dict[str, float]:
+    """Train one network.
+
+    Returns
+    -------
+    figures
+        ``parameters``; ``accuracy_100`` and so on, and ``before_100`` and ``found_100`` and so
+        on, after so many updates; ``without_before`` and ``without_third``, the accuracy at the
+        end when the first layer is kept from these steps.
+    """
+    model = build([Attention] * 2, KEYS + VALUES, WIDTH, seed).to(device)
+    hide(model, hidden)
+    figures: dict[str, float] = {"parameters": n_parameters(model)}
+    rng = np.random.default_rng(seed)
+    fresh = names("any", PAIRS, 250, np.random.default_rng([1000 + seed, PAIRS]), device)
+
+    def check(updates: int) -> None:
+        if updates in REPORTED:
+            figures[f"accuracy_{updates}"] = accuracy(model, fresh)
+            before, found = looks(model, fresh)
+            figures[f"before_{updates}"], figures[f"found_{updates}"] = before, found
+
+    batches = (names("any", PAIRS, BATCH, rng, device) for _ in range(UPDATES))
+    if not train(model, loss, batches, UPDATES, RATE, check):
+        return {name: math.nan for name in figures}
+    for name, step in (("without_before", 1), ("without_third", 3)):
+        hide(model, step)
+        figures[name] = accuracy(model, fresh)
+    return figures
