@@ -58,7 +58,8 @@ def accuracy(model: Network, batch: Batch) -> float:
     """Return the share of right answers."""
     x, y = batch
     with torch.no_grad():
-        return (model(x)[-len(y) :].argmax(-1) == y).float().mean().item()
+        right = model(x)[-len(y) :].argmax(-1) == y
+    return float(right.float().mean())
 
 
 def last(batch: Batch) -> Batch:

@@ -70,7 +70,7 @@ def bits(model: Network, ids: Ids, device: str) -> float:
             F.cross_entropy(
                 model(part[:-1])[HALF:].flatten(0, 1), part[HALF + 1 :].flatten(), reduction="sum"
             ).item()
-            for part in windows.split(256, 1)
+            for part in torch.split(windows, 256, 1)
         ]
     return sum(nats) / (HALF * len(starts)) / math.log(2)
 

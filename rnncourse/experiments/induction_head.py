@@ -55,7 +55,8 @@ def looks(model: Network, batch: Batch) -> tuple[float, float]:
     def note(layer: Attention, arguments: tuple[Tensor, ...]) -> None:
         seen.append(layer.weights(arguments[0]))
 
-    hooks = [block.mix.register_forward_pre_hook(note) for block in model.blocks]
+    layers = [block.mix for block in model.blocks if isinstance(block.mix, Attention)]
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
     x, y = batch
     pairs = len(y)
     with torch.no_grad():

@@ -21,7 +21,7 @@ SETTINGS = [
     {"network": network, "budget": budget, "updates": 500, "rate": rate}
     for budget, networks in [
         (60_000, (*NETWORKS, "transformer, ALiBi", "transformer, no positions")),
-        (20_000, NETWORKS),
+        (24_000, NETWORKS),
         (240_000, NETWORKS),
     ]
     for network in networks
@@ -29,7 +29,7 @@ SETTINGS = [
 ]
 SEEDS = (10,)
 
-CHEAP = {"network": "LSTM", "budget": 20_000, "updates": 500, "rate": 0.008}
+CHEAP = {"network": "LSTM", "budget": 24_000, "updates": 500, "rate": 0.008}
 TOLERANCE = {"parameters": 0, "valid": 0.05}
 
 
