@@ -2,7 +2,7 @@
 
 What varies
     The mixer (LSTM, GRU, minGRU, attention with rotary positions, causal convolution), the number
-    of weights (about 24, 60 and 240 thousand), the updates, the share of the text of training, and
+    of weights (about 24, 60 and 150 thousand), the updates, the share of the text of training, and
     the seed.
 
 What is held equal
@@ -32,7 +32,7 @@ NETWORKS = ("LSTM", "GRU", "minGRU", "transformer", "convolution")
 CHOSEN = {  # by text_rates
     24_000: dict.fromkeys(NETWORKS, 0.008),
     60_000: dict.fromkeys(NETWORKS, 0.008),
-    240_000: dict.fromkeys(NETWORKS, 0.004),
+    150_000: dict.fromkeys(NETWORKS, 0.004),
 }
 SETTINGS = [
     {
@@ -49,7 +49,7 @@ SETTINGS = [
         (24_000, 1.0, 2000),
         (60_000, 0.25, 2000),
         (60_000, 0.0625, 2000),
-        (240_000, 1.0, 2000),
+        (150_000, 1.0, 2000),
     ]
     for network in NETWORKS
 ]

@@ -22,7 +22,7 @@ SETTINGS = [
     for budget, networks in [
         (60_000, (*NETWORKS, "transformer, ALiBi", "transformer, no positions")),
         (24_000, NETWORKS),
-        (240_000, NETWORKS),
+        (150_000, NETWORKS),
     ]
     for network in networks
     for rate in RATES

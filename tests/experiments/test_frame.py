@@ -52,7 +52,7 @@ def test_the_previous_symbol_is_given():
 
 
 @pytest.mark.parametrize("name", MIXERS)
-@pytest.mark.parametrize("budget", [24_000, 60_000, 240_000])
+@pytest.mark.parametrize("budget", [24_000, 60_000, 150_000])
 def test_networks_of_a_budget_have_about_as_many_weights(name, budget):
     E = width(MIXERS[name], 100, budget)
     assert n_parameters(Network(MIXERS[name], 100, E)) == pytest.approx(budget, rel=0.1)
