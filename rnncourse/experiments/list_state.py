@@ -3,7 +3,7 @@
 The list is *associative recall*: six pairs of a key and a value, then all six keys again in
 another order, and after each of them the network says its value. There are 32 keys and 8 values.
 Guessing is right in 1/8 of the cases. Saying always the most frequent value of the list, without
-knowing which belongs to which, is right in 0.35 of them: :func:`bag`.
+knowing which belongs to which, is right in 0.36 of them: :func:`bag`.
 
 What varies
     The network, the size of what it keeps of the past, the list, the learning rate and the seed.
