@@ -31,14 +31,14 @@ SETTINGS = [{"hidden": hidden} for hidden in (0, 1, 3)]  # steps before that tra
 SEEDS = range(5)
 
 CHEAP = {"hidden": 0}
-TOLERANCE = {"parameters": 0, "accuracy_600": 0.05}
+TOLERANCE = {"parameters": 0, "accuracy_1000": 0.05}
 
 PAIRS = 6
 BATCH = 32
 WIDTH = 32
 RATE = 0.005
-UPDATES = 600
-REPORTED = (0, 25, 50, 75, 100, 125, 150, 175, 200, 250, 300, 350, 400, 500, 600)
+UPDATES = 1000
+REPORTED = (0, 25, 50, 75, 100, 125, 150, 175, 200, 250, 300, 350, 400, 500, 600, 700, 850, 1000)
 
 
 def hide(model: Network, step: int) -> None:

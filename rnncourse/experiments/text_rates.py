@@ -20,8 +20,9 @@ NETWORKS = ("LSTM", "GRU", "minGRU", "transformer", "convolution")
 SETTINGS = [
     {"network": network, "budget": budget, "updates": 500, "rate": rate}
     for budget, networks in [
-        (60_000, (*NETWORKS, "transformer, ALiBi", "transformer, no positions")),
+        (60_000, NETWORKS),
         (24_000, NETWORKS),
+        (60_000, ("transformer, ALiBi", "transformer, no positions")),
         (150_000, NETWORKS),
     ]
     for network in networks
