@@ -8,17 +8,20 @@ it is largest:
 - ``found``: how much a question looks at the value that belongs to it, in the second layer.
 
 What varies
-    The seed, and what the first layer may look at in training: anything; anything but the step
-    before; or, as a control, anything but the step three before, which is a key of another pair.
+    The seed, and what is hidden from the first layer in training: nothing; the step before; all
+    other steps; or, as a control, the third step before, which is the key of another pair. (If
+    the step before is hidden, there is still a detour: the value of the next pair can look at key
+    and value at once, since they are two and three steps before it.)
 
 What is held equal
     All else.
 
-After training, two interventions: the first layer is kept from the step before
-(``without_before``), and, as a control, from the step three before (``without_third``).
+After training with nothing hidden, two interventions: the first layer is kept from the step
+before (``without_before``), and, as a control, from the third (``without_third``).
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -27,10 +30,15 @@ from torch import Tensor
 from rnncourse.experiments._frame import Attention, Batch, Network, build, n_parameters, train
 from rnncourse.experiments._tasks import KEYS, VALUES, accuracy, loss, names
 
-SETTINGS = [{"hidden": hidden} for hidden in (0, 1, 3)]  # steps before that training hides
+HIDDEN: dict[str, Callable[[Tensor], Tensor]] = {
+    "the step before": lambda distance: distance != 1,
+    "all other steps": lambda distance: distance == 0,
+    "the third step before": lambda distance: distance != 3,
+}
+SETTINGS = [{"hidden": hidden} for hidden in ("nothing", *HIDDEN)]
 SEEDS = range(5)
 
-CHEAP = {"hidden": 0}
+CHEAP = {"hidden": "nothing"}
 TOLERANCE = {"parameters": 0, "accuracy_1000": 0.05}
 
 PAIRS = 6
@@ -41,11 +49,11 @@ UPDATES = 1000
 REPORTED = (0, 25, 50, 75, 100, 125, 150, 175, 200, 250, 300, 350, 400, 500, 600, 700, 850, 1000)
 
 
-def hide(model: Network, step: int) -> None:
-    """Keep the first layer from looking at a step so many before; 0 hides nothing."""
+def hide(model: Network, what: str) -> None:
+    """Keep the first layer from looking at some steps."""
     first = model.blocks[0].mix
     assert isinstance(first, Attention)
-    first.allowed = None if step == 0 else lambda distance: distance != step
+    first.allowed = HIDDEN.get(what)
 
 
 def looks(model: Network, batch: Batch) -> tuple[float, float]:
@@ -72,7 +80,7 @@ def looks(model: Network, batch: Batch) -> tuple[float, float]:
     return before.max().item(), found.max().item()
 
 
-def run(hidden: int, *, seed: int, device: str) -> dict[str, float]:
+def run(hidden: str, *, seed: int, device: str) -> dict[str, float]:
     """Train one network.
 
     Returns
@@ -98,7 +106,9 @@ def run(hidden: int, *, seed: int, device: str) -> dict[str, float]:
     batches = (names("any", PAIRS, BATCH, rng, device) for _ in range(UPDATES))
     if not train(model, loss, batches, UPDATES, RATE, check):
         return {name: math.nan for name in figures}
-    for name, step in (("without_before", 1), ("without_third", 3)):
-        hide(model, step)
-        figures[name] = accuracy(model, fresh)
+    if hidden == "nothing":
+        hide(model, "the step before")
+        figures["without_before"] = accuracy(model, fresh)
+        hide(model, "the third step before")
+        figures["without_third"] = accuracy(model, fresh)
     return figures

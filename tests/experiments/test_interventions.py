@@ -108,13 +108,20 @@ def test_looks_are_read_where_keys_and_values_are():
     assert fixed(nothing, nothing) == pytest.approx((0, 0))
 
 
-def test_hiding_a_step_changes_the_first_layer_alone():
+@pytest.mark.parametrize(
+    ("what", "seen"),
+    [
+        ("the step before", [True, False, True, True, True]),
+        ("the third step before", [True, True, True, False, True]),
+        ("all other steps", [True, False, False, False, False]),
+    ],
+)
+def test_steps_are_hidden_from_the_first_layer_alone(what, seen):
     model = build(MIXERS["transformer"], BITS, 32, seed=0)
-    induction_head.hide(model, 1)
+    induction_head.hide(model, what)
     assert model.blocks[1].mix.allowed is None
-    distances = torch.arange(4)
-    assert model.blocks[0].mix.allowed(distances).tolist() == [True, False, True, True]
-    induction_head.hide(model, 0)
+    assert model.blocks[0].mix.allowed(torch.arange(5)).tolist() == seen
+    induction_head.hide(model, "nothing")
     assert model.blocks[0].mix.allowed is None
 
 
