@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from rnncourse.experiments._frame import MIXERS, Attention, Network
 from rnncourse.experiments._text import HALF, WINDOW, manual, race
 
-CHOSEN = {  # by text_rates
+CHOSEN = {  # to be set by the table of text_rates before the first run
     "transformer": 0.008,
     "transformer, ALiBi": 0.008,
     "transformer, no positions": 0.008,

@@ -29,7 +29,7 @@ from rnncourse.experiments._frame import MIXERS
 from rnncourse.experiments._text import race
 
 NETWORKS = ("LSTM", "GRU", "minGRU", "transformer", "convolution")
-CHOSEN = {  # by text_rates
+CHOSEN = {  # to be set by the table of text_rates before the first run
     24_000: dict.fromkeys(NETWORKS, 0.008),
     60_000: dict.fromkeys(NETWORKS, 0.008),
     150_000: dict.fromkeys(NETWORKS, 0.004),
