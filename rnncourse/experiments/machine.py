@@ -486,7 +486,9 @@ def fill(
 ) -> tuple[int, list[Failure]]:
     """Do the runs that tables lack for a device; return how many rows came, and what failed.
 
-    Each row is written as soon as it is there. The caller holds the :func:`lock` of each table.
+    The first seed of all settings comes first, then the second, so that a table that is stopped
+    early can already be read. Each row is written as soon as it is there. The caller holds the
+    :func:`lock` of each table.
     """
     todo: queue.SimpleQueue[tuple[Experiment, Key] | None] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[Experiment, Key, dict[str, Any]]] = queue.SimpleQueue()
@@ -505,7 +507,8 @@ def fill(
         state = states(experiment, table.values()).get(device, empty)
         lacking = {*state.missing, *state.outdated}
         total += len(lacking)
-        for key in experiment.keys:
+        keys, seeds = experiment.keys, list(experiment.seeds)
+        for key in sorted(keys, key=lambda key: seeds.index(keys[key][1])):
             if key in lacking:
                 todo.put((experiment, key))
 

@@ -253,6 +253,12 @@ def test_run_fills_the_table_and_then_does_nothing(toy, capsys):
     assert "nothing" not in rows(toy)[0]
 
 
+def test_a_seed_of_all_settings_comes_before_the_next_seed(toy):
+    assert command(toy.parent, "run", "toy", "--jobs", "1") == 0
+    seeds = [line[-1] for line in toy.with_suffix(".log").read_text().splitlines()]
+    assert seeds == ["0"] * (GRID // 2) + ["1"] * (GRID // 2)
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [("raise RuntimeError('no luck')", "RuntimeError: no luck"), ("os._exit(7)", "status 7")],
