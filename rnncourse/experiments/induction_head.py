@@ -1,7 +1,7 @@
 """How looking up is learned in two layers of attention: the induction head, as it forms.
 
 The list of :mod:`rnncourse.experiments.list_state`, with two layers of attention and the rate
-that learned fastest there. Two weights are followed through training, each for the head in which
+that worked for all five seeds there. Two weights are followed through training, each for the head in which
 it is largest:
 
 - ``before``: how much a value looks at the step before it, its key, in the first layer;
