@@ -1,8 +1,8 @@
 """How looking up is learned in two layers of attention: the induction head, as it forms.
 
 The list of :mod:`rnncourse.experiments.list_state`, with two layers of attention and the rate
-that worked for all five seeds there. Two weights are followed through training, each for the head in which
-it is largest:
+that worked for all five seeds there. Two weights are followed through training, each for the head
+in which it is largest:
 
 - ``before``: how much a value looks at the step before it, its key, in the first layer;
 - ``found``: how much a question looks at the value that belongs to it, in the second layer.
