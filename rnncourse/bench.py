@@ -35,10 +35,10 @@ from rnncourse.torch.scan import (
 PAIRS = [(RNN, torch.nn.RNN), (GRU, torch.nn.GRU), (LSTM, torch.nn.LSTM)]
 STEPS = ("training", "training, inner layer", "inference")
 
-# (T, B, I, H): from the size of a homework to that of a word-level language model; one sequence
-# alone; and the few steps of a decoder, where the default must not be slower than torch.nn.
+# (T, B, I, H): from the size of a homework to that of a word-level language model; long sequences,
+# and one alone; and the few steps of a decoder, where the default must not be slower than torch.nn.
 SIZES = [(64, 32, 64, 128), (128, 32, 128, 256), (256, 64, 64, 64), (35, 20, 200, 200)]
-SIZES += [(32, 8, 16, 32), (128, 1, 64, 128)]
+SIZES += [(32, 8, 16, 32), (1024, 8, 64, 128), (1024, 1, 64, 128), (128, 1, 64, 128)]
 SIZES += [(4, 32, 64, 128), (2, 32, 64, 128), (1, 32, 64, 128), (1, 1, 64, 128)]
 MANY = 8  # steps: with fewer, the default leaves training to torch.nn
 

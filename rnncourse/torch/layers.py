@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from rnncourse.checks import check_choice
 from rnncourse.torch.inputs import Lengths, autocasts, check_input, true_lengths
 from rnncourse.torch.private import watched
-from rnncourse.torch.steps import Cell, HandDerived, Steps
+from rnncourse.torch.steps import Cell, Steps, by_hand
 
 KERNELS = ("auto", "hand-derived", "torch")
 
@@ -247,8 +247,7 @@ class DropIn(nn.RNNBase, Generic[State]):
                 if not self.bias:
                     weights += [x.new_zeros(len(weights[0]))] * 2
                 states = [s[len(last)] for s in initial]
-                run: Any = HandDerived.apply
-                out, *ends = run(self._cell, steps, x, *states, *weights)
+                out, *ends = by_hand(self._cell, steps, x, *states, *weights)
                 outs.append(out)
                 last.append(tuple(ends))
             x = torch.cat(outs, dim=-1) if self.bidirectional else outs[0]

@@ -247,6 +247,19 @@ def recurrence(cell: Cell, steps: Steps, x: Tensor, *tensors: Tensor) -> tuple[T
     return matrices[0], *steps.last(matrices)
 
 
+def by_hand(cell: Cell, steps: Steps, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Do what :func:`recurrence` does with the fast passes of the cell.
+
+    Where no gradient is recorded there is nothing to keep: at 32 small steps
+    :class:`HandDerived` would take a fifth more.
+    """
+    if torch.is_grad_enabled():
+        found: tuple[Tensor, ...] = HandDerived.apply(cell, steps, x, *tensors)  # type: ignore[no-untyped-call]
+        return found
+    states, _ = cell.forward(steps, x, tensors[:-4], tensors[-4:])
+    return states[0], *steps.last(states)
+
+
 class HandDerived(torch.autograd.Function):
     """:func:`recurrence` with a backward pass written by hand (chapter 4).
 

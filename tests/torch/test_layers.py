@@ -19,8 +19,8 @@ from torch.nn.utils.rnn import (
     pad_sequence,
 )
 
-from rnncourse.torch import GRU, LSTM, RNN
-from rnncourse.torch.steps import HandDerived, Steps, recurrence
+from rnncourse.torch import GRU, LSTM, RNN, layers
+from rnncourse.torch.steps import Steps, by_hand, recurrence
 from tests.torch.agreement import TOLERANCE, all_close, close
 
 CELLS = {
@@ -151,7 +151,7 @@ def test_first_and_second_derivatives(cell, sizes, reverse):
     states = [(B, H)] * len(net.state_names)
     inputs = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in [(N, I), *states]]
     inputs += [torch.randn_like(w).requires_grad_() for w in net.parameters()]
-    run = partial(HandDerived.apply, net._cell, steps)
+    run = partial(by_hand, net._cell, steps)
     assert torch.autograd.gradcheck(run, inputs)
     assert torch.autograd.gradgradcheck(run, inputs)
     for a, b in zip(run(*inputs), recurrence(net._cell, steps, *inputs), strict=True):
@@ -413,8 +413,8 @@ def test_it_can_be_copied_and_is_a_layer_of_torch(cell):
 
 def passes(monkeypatch):
     """Return a list that grows with each run of the hand-derived pass."""
-    ran, apply = [], HandDerived.apply
-    monkeypatch.setattr(HandDerived, "apply", lambda *args: ran.append("by hand") or apply(*args))
+    ran, run = [], layers.by_hand
+    monkeypatch.setattr(layers, "by_hand", lambda *args: ran.append("by hand") or run(*args))
     return ran
 
 
