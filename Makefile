@@ -62,8 +62,9 @@ types: $(VENV)/test.stamp ## check the types
 site: $(VENV)/test.stamp ## build the site; a warning is an error
 	@$(BUILD_SITE)
 
+# A file at a time, the longest ones (notebooks) first, so that no worker waits at the end.
 check: $(VENV)/test.stamp ## run pytest: package, doctests, notebooks, rules of the book, pages in a browser
-	$(BIN)/pytest -n $(JOBS) --dist loadfile
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 processors: $(VENV)/test.stamp ## run the notebooks with fewer vector instructions and with other threads (ONLY=03: one)
 	@$(BIN)/python -m tools.processors $(if $(UNDER),--under "$(UNDER)") $(ONLY)

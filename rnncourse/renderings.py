@@ -300,7 +300,7 @@ class _Markdown:
 
     def __init__(self, book: Book, name: str, equations: dict[str, tuple[str, str]]) -> None:
         self.book, self.name = book, name
-        self.equations = {**book.equations, **equations}
+        self.equations = equations  # of this page: those of the book are many texts to read
         renderers = {
             "math_inline": self.math_inline,
             "math_block": self.math_block,
@@ -348,9 +348,10 @@ class _Markdown:
         kind, content = node.meta["name"], node.content
         match kind:
             case "eq":
-                if content not in self.equations:
+                equations = self.equations if content in self.equations else self.book.equations
+                if content not in equations:
                     raise self.wrong(f"there is no equation `{content}`: correct the reference")
-                page, number = self.equations[content]
+                page, number = equations[content]
                 return f"[({number})]({self.book.address(page, make_id(f'equation-{content}'))})"
             case "doc":
                 explicit, title, target = split_explicit_title(content)

@@ -17,8 +17,9 @@ class Submissions:
         self.source, self.name = source, source.stem
         self.course, self.inbox = folder / "course", folder / "inbox"
         self.inbox.mkdir(parents=True)
-        self.solved = course.source_notebook(source)
         self.released_path = course.release(source, self.course)
+        made = self.course / "source" / source.stem / f"{source.stem}.ipynb"
+        self.solved = nbformat.read(made, as_version=4)
         self.released = nbformat.read(self.released_path, as_version=4)
         self.tests = {
             cell.id: cell.metadata.nbgrader.points
@@ -41,6 +42,14 @@ class Submissions:
         (source,) = (c.source for c in self.solved.cells if c.id == cell)
         assert source.count(old) == 1, f"{cell}: {source.count(old)} times {old!r}"
         return self.answer({cell: source.replace(old, new)})
+
+    def with_all_tests(self, notebook):
+        """Return a submission with the hidden tests in their places, as nbgrader runs it."""
+        tests = {cell.id: cell.source for cell in self.solved.cells if cell.id in self.tests}
+        notebook = copy.deepcopy(notebook)
+        for cell in notebook.cells:
+            cell.source = tests.get(cell.id, cell.source)
+        return notebook
 
     def hand_in(self, student, notebook):
         nbformat.write(notebook, self.inbox / f"{student}.ipynb")
