@@ -118,10 +118,10 @@ class Execute(nbgrader.preprocessors.Execute):
         if self.walls != "none" and (bwrap := bubblewrap()):
             visible = ("--bind", str(self._scratch), str(self._scratch))
             hidden = [word for folder in self.hidden for word in ("--tmpfs", folder)]
-            package = str(Path(__file__).parents[1])
+            kept = (sys.base_prefix, sys.prefix, Path(__file__).parents[1])
             keep = [  # they may lie in such a folder, or in /tmp
                 word
-                for path in dict.fromkeys((sys.base_prefix, sys.prefix, package))
+                for path in dict.fromkeys(map(os.path.realpath, kept))  # not onto a link
                 for word in ("--ro-bind", path, path)
             ]
             lines = (*_WALLS, *hidden, *keep, *visible, "--unsetenv", "JPY_PARENT_PID")
