@@ -57,6 +57,11 @@ def test_adding(rng):
         np.testing.assert_allclose(x.prod(-1).sum(0), y)
 
 
+def test_each_sequence_has_its_own_marks_evenly_spread(rng):
+    marks = adding(5, 20_000, rng)[0][..., 1]
+    np.testing.assert_allclose(marks.mean(1), [1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 3], atol=0.02)
+
+
 def test_adding_baseline(rng):
     x, y = adding(10, 100_000, rng)
     assert y.mean() == pytest.approx(1, abs=0.01)
