@@ -79,6 +79,15 @@ def test_same_seed_same_sound_and_voices_differ():
     assert np.std([v.formants for v in voices]) > 0.02
 
 
+def test_voices_spread_from_90_to_230_hz(rng):
+    voices = [draw_speaker(rng) for _ in range(3000)]
+    pitch, formants = (np.log([getattr(v, name) for v in voices]) for name in Speaker._fields[:2])
+    found, expected = np.quantile(pitch, np.linspace(0, 1, 5)), np.linspace(*np.log([90, 230]), 5)
+    np.testing.assert_allclose(found, expected, atol=0.03)
+    np.testing.assert_allclose(found[[0, -1]], expected[[0, -1]], atol=1e-3)
+    assert np.corrcoef(pitch, formants)[0, 1] > 0.8  # high voices tend to have high formants
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(200, 3000), st.integers(1, 30), st.integers(1, 200))
 def test_number_of_frames(N, n_mels, hop):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rnncourse.data import Vocabulary, python_manual, split_text, stream_batches
@@ -97,6 +97,9 @@ def test_a_vocabulary_refuses_bad_input():
 
 
 @given(st.integers(2, 200), st.integers(1, 7), st.integers(1, 9))
+@example(6, 2, 3)  # the last symbol has none after it
+@example(7, 2, 3)
+@example(12, 2, 3)
 def test_streams_go_on_from_batch_to_batch(N, B, T):
     ids = np.random.default_rng(N).integers(0, 1000, N)
     if B * T + 1 > N:
