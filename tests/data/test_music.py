@@ -151,6 +151,8 @@ def test_the_sound_has_four_harmonics():
     # The k-th fades k times as fast and has 1 / k of the size, so its peak has 1 / k**2.
     np.testing.assert_allclose(heights[:4] / heights[0], [1, 1 / 4, 1 / 9, 1 / 16], rtol=0.15)
     assert max(heights[4:]) < heights[3] / 5
+    half_way, late = (np.abs(wave[int(16000 * t) :][:400]).max() for t in (0.5, 1.5))
+    assert late / half_way == pytest.approx(np.exp(-3), rel=0.2)  # each second
 
 
 def test_a_piano_plays_a_hundred_quarters_per_minute_unless_told_otherwise():

@@ -118,6 +118,8 @@ def test_streams_go_on_from_batch_to_batch(N, B, T):
 def test_streams_refuse_bad_input():
     with pytest.raises(ValueError, match="batch_size: expected at least 1, got 0"):
         stream_batches(np.arange(9), 0, 2)
+    with pytest.raises(ValueError, match="seq_len: expected at least 1, got 0"):
+        stream_batches(np.arange(9), 1, 0)
     with pytest.raises(TypeError, match="seq_len: expected a whole number"):
         stream_batches(np.arange(9), 1, 2.0)
     with pytest.raises(ValueError, match="ids: expected 1 axis"):
