@@ -174,6 +174,21 @@ def test_a_seed_is_no_generator(task, arguments):
 
 
 @pytest.mark.parametrize(
+    ("task", "arguments", "defaults"),
+    [
+        (delayed_echo, (5, 2, 1), {"n_symbols": 8}),
+        (copying, (2, 3), {"n_items": 10, "n_symbols": 8}),
+        (recall_first, (5, 2), {"n_symbols": 8}),
+        (associative_recall, (2, 3), {"n_keys": 16, "n_values": 8}),
+    ],
+)
+def test_how_many_symbols_there_are_unless_told_otherwise(task, arguments, defaults):
+    left_out, told = (task(*arguments, np.random.default_rng(0), **more) for more in ({}, defaults))
+    for a, b in zip(left_out, told, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((-20,), "delay: expected at least 1, got -20"),

@@ -155,6 +155,19 @@ def test_the_sound_has_four_harmonics():
     assert late / half_way == pytest.approx(np.exp(-3), rel=0.2)  # each second
 
 
+def test_a_note_sounds_from_its_start_on():
+    wave = to_waveform([Note(69, 1, 1)], tempo=120, rate=8000)
+    assert not wave[:4000].any()
+    assert np.abs(wave[4000:4400]).max() == 1
+
+
+def test_harmonics_above_half_the_rate_are_left_out():
+    spectrum = np.abs(np.fft.rfft(to_waveform([Note(69, 0, 2)], tempo=60, rate=1000)))
+    f = np.fft.rfftfreq(2301, 1 / 1000)
+    assert f[spectrum.argmax()] == pytest.approx(440, abs=2)
+    assert spectrum[np.abs(f - (1000 - 880)) < 10].max() < spectrum.max() / 100  # where 880 folds
+
+
 def test_a_piano_plays_a_hundred_quarters_per_minute_unless_told_otherwise():
     played = [Note(60, 0, 1)]
     assert to_midi(played) == to_midi(played, 100, 0)

@@ -110,6 +110,11 @@ def test_one_digit_unless_told_otherwise():
     assert [len(u.digits) for u in said] == [1] * 20
 
 
+def test_each_number_of_words_occurs(rng):
+    said = spoken_digits(30, rng, words=(2, 4))
+    assert {len(u.digits) for u in said} == {2, 3, 4}
+
+
 def test_a_batch_is_what_ctc_takes():
     said = spoken_digits(4, np.random.default_rng(0), words=(1, 3))
     batch = pad_speech(said)

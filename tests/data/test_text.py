@@ -80,6 +80,10 @@ def test_words_and_specials():
     assert vocabulary.decode([]) == ""
 
 
+def test_without_a_sign_for_the_unknown_the_known_is_encoded():
+    assert Vocabulary("ab", specials=()).encode("ab").tolist() == [0, 1]
+
+
 def test_a_vocabulary_refuses_bad_input():
     with pytest.raises(ValueError, match=r"tokens: expected each token once, got 'a' twice"):
         Vocabulary("aba")
