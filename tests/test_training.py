@@ -384,6 +384,7 @@ def test_progress_bar(model, batches, capsys, monkeypatch):
     text = shown(desc="chapter")
     assert "chapter" in text
     assert f"loss {first:.3f}" in text
+    assert shown().lstrip().startswith("0%")
     assert shown(progress=False) == ""
 
 
