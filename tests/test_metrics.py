@@ -113,6 +113,7 @@ def test_who_draws_labels_from_the_probabilities_is_calibrated(rng):
         ([[0.5, 0.5]], [0.0], 5, "labels: expected whole numbers, got dtype float64"),
         ([[0.5, 0.5]], [2], 5, "labels: expected numbers from 0 to 1"),
         ([[0.5, 0.5]], [-1], 5, "labels: expected numbers from 0 to 1"),
+        ([[0.5, 0.5]] * 2, [0, 2], 5, "labels: expected numbers from 0 to 1"),
     ],
 )
 def test_what_cannot_be_calibrated_is_refused(probs, labels, n_bins, message):
