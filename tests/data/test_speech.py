@@ -158,6 +158,7 @@ def test_baseline():
         (lambda rng: speak([1, 10], VOICE, rng), ValueError, r"digits\[1\]: expected"),
         (lambda rng: speak([1.5], VOICE, rng), TypeError, r"digits\[0\]: expected a whole"),
         (lambda rng: spoken_digits(-1, rng), ValueError, "n: expected at least 0"),
+        (lambda rng: spoken_digits(1, rng, (0, 1)), ValueError, r"words\[0\]: expected at least 1"),
         (lambda rng: spoken_digits(1, rng, (2, 1)), ValueError, r"words\[1\]: expected at least 2"),
         (lambda rng: spoken_digits(1, rng, (1,)), ValueError, r"words: expected shape \(2,\)"),
         (lambda rng: spoken_digits(1, 0), TypeError, "rng: expected numpy.Generator, got int"),
