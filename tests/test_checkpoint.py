@@ -173,6 +173,17 @@ def test_no_file_is_a_start_and_folders_are_made(tmp_path):
     assert len(checkpoint.load()) == 0
 
 
+def test_random_numbers_of_the_devices_that_are_there_go_on(tmp_path, monkeypatch):
+    checkpoint, found = Checkpoint(tmp_path / "run.pt", every=1), []
+    drawn = [torch.tensor([i], dtype=torch.uint8) for i in range(3)]
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: drawn)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", found.extend)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)  # one fewer than where it was saved
+    checkpoint.save()
+    checkpoint.load()
+    assert found == drawn[:2]
+
+
 class Kept:
     """A part that consists of one value."""
 

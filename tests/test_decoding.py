@@ -63,9 +63,11 @@ def test_a_symbol_that_begins_where_the_nucleus_ends_is_not_in_it():
     assert len(ids.unique()) == 1
 
 
-def test_a_tiny_temperature_does_not_overflow():
+@pytest.mark.parametrize("knobs", [{}, {"top_k": 2}, {"top_p": 0.9}])
+def test_a_tiny_temperature_does_not_overflow(knobs):
     logits = torch.tensor([[100.0, 99.0], [98.0, 100.0]])
-    assert sample_next(logits, temperature=1e-37, generator=generator()).tolist() == [0, 1]
+    drawn = sample_next(logits, temperature=1e-37, generator=generator(), **knobs)
+    assert drawn.tolist() == [0, 1]
 
 
 def test_the_same_generator_gives_the_same_symbols():

@@ -85,6 +85,10 @@ def test_calibration_by_hand():
     assert found.error == pytest.approx((0.5 + 0.5) / 4)
 
 
+def test_probabilities_may_be_rounded():
+    assert calibration([[0.5, 0.5009]], [1]).counts.sum() == 1
+
+
 def test_who_draws_labels_from_the_probabilities_is_calibrated(rng):
     probs = rng.dirichlet([0.5] * 4, size=50_000).astype(np.float32)
     labels = (probs.cumsum(1) < rng.random((50_000, 1))).sum(1).clip(max=3)
@@ -104,11 +108,12 @@ def test_who_draws_labels_from_the_probabilities_is_calibrated(rng):
         ([[0.5, 0.5]], [0, 1], 5, r"labels: expected shape \(1,\)"),
         ([[0.5, 0.5]], [0], 0, "n_bins: expected at least 1"),
         ([[2.0, -1.0]], [0], 5, "probs: expected rows of probabilities"),
-        ([[0.5, 0.6]], [0], 5, "probs: expected rows of probabilities"),
+        ([[0.5, 0.502]], [0], 5, "probs: expected rows of probabilities"),
         ([[math.nan, 0.5]], [0], 5, "probs: expected rows of probabilities"),
         ([[0.5, 0.5]], [0.0], 5, "labels: expected whole numbers, got dtype float64"),
         ([[0.5, 0.5]], [2], 5, "labels: expected numbers from 0 to 1"),
         ([[0.5, 0.5]], [-1], 5, "labels: expected numbers from 0 to 1"),
+        ([[0.5, 0.5]] * 2, [0, 2], 5, "labels: expected numbers from 0 to 1"),
     ],
 )
 def test_what_cannot_be_calibrated_is_refused(probs, labels, n_bins, message):

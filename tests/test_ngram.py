@@ -41,6 +41,10 @@ def test_counts():
     assert model.n_parameters == 3 + 3  # 0, 1, 2 and 01, 10, 12
 
 
+def test_a_single_symbol_is_certain():
+    assert NGram(2, 1).fit([0, 0]).probs([0]).tolist() == [1]
+
+
 def test_a_repeated_pattern_becomes_certain():
     model = NGram(3, 5).fit(np.tile([0, 1, 2], 1000))
     assert model.bits_per_character(np.tile([0, 1, 2], 100)) < 0.1
@@ -78,6 +82,9 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"order: expected n_symbols\*\*order below 2\*\*63"):
         NGram(10, 105)
     NGram(9, 105)
+    with pytest.raises(ValueError, match=r"got 2\*\*63"):
+        NGram(63, 2)
+    NGram(62, 2)
     model = NGram(3, 4)
     with pytest.raises(RuntimeError, match="call fit first"):
         model.log_probs([0, 1, 2])

@@ -373,13 +373,18 @@ def test_a_parameter_outside_the_model_is_named_by_its_place(model, batches):
 
 def test_progress_bar(model, batches, capsys, monkeypatch):
     # The tests may run with TQDM_DISABLE=1.
-    monkeypatch.setattr("rnncourse.training.tqdm", functools.partial(tqdm, disable=False))
+    bar = functools.partial(tqdm, disable=False, mininterval=0)
+    monkeypatch.setattr("rnncourse.training.tqdm", bar)
 
     def shown(**arguments):
         fit(model, mse, batches, torch.optim.SGD(model.parameters(), 0.1), **arguments)
         return capsys.readouterr().err
 
-    assert "chapter" in shown(desc="chapter")
+    first = mse(model, batches[0]).item()
+    text = shown(desc="chapter")
+    assert "chapter" in text
+    assert f"loss {first:.3f}" in text
+    assert shown().lstrip().startswith("0%")
     assert shown(progress=False) == ""
 
 
@@ -486,3 +491,18 @@ for _ in range(3):
     assert shown.count("a: ") >= 3  # there were bars
     assert "\n" not in shown
     assert shown.split("\r")[-1].strip() == ""
+
+
+def test_a_row_holds_loss_seconds_and_norms():
+    history = History(["a", "b"], [(5.0, 0.5, 3.0, 4.0), (2.0, 0.25, 0.0, 1.0)])
+    assert history.losses.tolist() == [5, 2]
+    assert history.seconds.tolist() == [0.5, 0.25]
+    assert history.parameter_norms.tolist() == [[3, 4], [0, 1]]
+    assert history.grad_norms.tolist() == [5, 1]
+
+
+def test_the_error_names_the_largest_gradient_of_the_step_before():
+    history = History(["a", "b"], [(1.0, 0.1, 9.0, 8.0), (1.0, 0.1, 2.0, 3.0)])
+    history.rows.append((torch.inf, 0.1, 7.0, 6.0))
+    message = str(DivergenceError(torch.inf, None, None, history))
+    assert "One step before, the largest gradient was that of b, with norm 3." in message

@@ -53,7 +53,7 @@ def archive(**files):
     return buffer.getvalue()
 
 
-def test_a_file_is_fetched_once(server, tmp_path):
+def test_a_file_is_fetched_once(server, tmp_path, capsys):
     server.files["/a/b.bin"] = data = bytes(range(256)) * 999
     for _ in range(2):
         path = fetch(server.url + "/a/b.bin", digest(data), tmp_path / "new" / "folder")
@@ -61,6 +61,7 @@ def test_a_file_is_fetched_once(server, tmp_path):
         assert path.read_bytes() == data
     assert server.requests == ["/a/b.bin"]
     assert list(path.parent.iterdir()) == [path]
+    assert capsys.readouterr().err == ""  # a bar is for terminals
 
 
 def test_a_damaged_file_is_fetched_again(server, tmp_path):

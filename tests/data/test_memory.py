@@ -57,6 +57,11 @@ def test_adding(rng):
         np.testing.assert_allclose(x.prod(-1).sum(0), y)
 
 
+def test_each_sequence_has_its_own_marks_evenly_spread(rng):
+    marks = adding(5, 20_000, rng)[0][..., 1]
+    np.testing.assert_allclose(marks.mean(1), [1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 3], atol=0.02)
+
+
 def test_adding_baseline(rng):
     x, y = adding(10, 100_000, rng)
     assert y.mean() == pytest.approx(1, abs=0.01)
@@ -166,6 +171,21 @@ def test_tasks_refuse_bad_input(task, arguments, message, rng):
 def test_a_seed_is_no_generator(task, arguments):
     with pytest.raises(TypeError, match=r"rng: expected numpy\.Generator, got int"):
         task(**arguments, rng=0)
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "defaults"),
+    [
+        (delayed_echo, (5, 2, 1), {"n_symbols": 8}),
+        (copying, (2, 3), {"n_items": 10, "n_symbols": 8}),
+        (recall_first, (5, 2), {"n_symbols": 8}),
+        (associative_recall, (2, 3), {"n_keys": 16, "n_values": 8}),
+    ],
+)
+def test_how_many_symbols_there_are_unless_told_otherwise(task, arguments, defaults):
+    left_out, told = (task(*arguments, np.random.default_rng(0), **more) for more in ({}, defaults))
+    for a, b in zip(left_out, told, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,37 @@ def test_the_sound_has_the_pitch():
     assert len(wave) == pytest.approx(2.3 * 8000, abs=2)
 
 
+def test_the_sound_has_four_harmonics():
+    wave = to_waveform([Note(69, 0, 2)], tempo=60)
+    spectrum = np.abs(np.fft.rfft(wave))
+    f = np.fft.rfftfreq(len(wave), 1 / 16000)
+    heights = [spectrum[np.abs(f - 440 * k) < 10].max() for k in range(1, 7)]
+    # The k-th fades k times as fast and has 1 / k of the size, so its peak has 1 / k**2.
+    np.testing.assert_allclose(heights[:4] / heights[0], [1, 1 / 4, 1 / 9, 1 / 16], rtol=0.15)
+    assert max(heights[4:]) < heights[3] / 5
+    half_way, late = (np.abs(wave[int(16000 * t) :][:400]).max() for t in (0.5, 1.5))
+    assert late / half_way == pytest.approx(np.exp(-3), rel=0.2)  # each second
+
+
+def test_a_note_sounds_from_its_start_on():
+    wave = to_waveform([Note(69, 1, 1)], tempo=120, rate=8000)
+    assert not wave[:4000].any()
+    assert np.abs(wave[4000:4400]).max() == 1
+
+
+def test_harmonics_above_half_the_rate_are_left_out():
+    spectrum = np.abs(np.fft.rfft(to_waveform([Note(69, 0, 2)], tempo=60, rate=1000)))
+    f = np.fft.rfftfreq(2301, 1 / 1000)
+    assert f[spectrum.argmax()] == pytest.approx(440, abs=2)
+    assert spectrum[np.abs(f - (1000 - 880)) < 10].max() < spectrum.max() / 100  # where 880 folds
+
+
+def test_a_piano_plays_a_hundred_quarters_per_minute_unless_told_otherwise():
+    played = [Note(60, 0, 1)]
+    assert to_midi(played) == to_midi(played, 100, 0)
+    assert np.array_equal(to_waveform(played), to_waveform(played, 100, 16000))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

@@ -115,6 +115,13 @@ def test_the_kinds_that_are_asked_for_come(rng):
     assert [q.name for q in compound_sentence(rng).questions] == ["verb", "adjective"]
 
 
+def test_all_kinds_and_up_to_four_fillers_unless_told_otherwise():
+    told = {"kinds": ("color", "compound", "story"), "fillers": (0, 4)}
+    assert sentences(50, np.random.default_rng(0)) == sentences(
+        50, np.random.default_rng(0), **told
+    )
+
+
 def test_bad_input_is_refused(rng):
     with pytest.raises(ValueError, match="n: expected at least 0"):
         sentences(-1, rng)

@@ -79,6 +79,15 @@ def test_same_seed_same_sound_and_voices_differ():
     assert np.std([v.formants for v in voices]) > 0.02
 
 
+def test_voices_spread_from_90_to_230_hz(rng):
+    voices = [draw_speaker(rng) for _ in range(3000)]
+    pitch, formants = (np.log([getattr(v, name) for v in voices]) for name in Speaker._fields[:2])
+    found, expected = np.quantile(pitch, np.linspace(0, 1, 5)), np.linspace(*np.log([90, 230]), 5)
+    np.testing.assert_allclose(found, expected, atol=0.03)
+    np.testing.assert_allclose(found[[0, -1]], expected[[0, -1]], atol=1e-3)
+    assert np.corrcoef(pitch, formants)[0, 1] > 0.8  # high voices tend to have high formants
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(200, 3000), st.integers(1, 30), st.integers(1, 200))
 def test_number_of_frames(N, n_mels, hop):
@@ -99,6 +108,11 @@ def test_a_tone_shows_in_its_band():
 def test_one_digit_unless_told_otherwise():
     said = spoken_digits(20, np.random.default_rng(0))
     assert [len(u.digits) for u in said] == [1] * 20
+
+
+def test_each_number_of_words_occurs(rng):
+    said = spoken_digits(30, rng, words=(2, 4))
+    assert {len(u.digits) for u in said} == {2, 3, 4}
 
 
 def test_a_batch_is_what_ctc_takes():
@@ -144,6 +158,7 @@ def test_baseline():
         (lambda rng: speak([1, 10], VOICE, rng), ValueError, r"digits\[1\]: expected"),
         (lambda rng: speak([1.5], VOICE, rng), TypeError, r"digits\[0\]: expected a whole"),
         (lambda rng: spoken_digits(-1, rng), ValueError, "n: expected at least 0"),
+        (lambda rng: spoken_digits(1, rng, (0, 1)), ValueError, r"words\[0\]: expected at least 1"),
         (lambda rng: spoken_digits(1, rng, (2, 1)), ValueError, r"words\[1\]: expected at least 2"),
         (lambda rng: spoken_digits(1, rng, (1,)), ValueError, r"words: expected shape \(2,\)"),
         (lambda rng: spoken_digits(1, 0), TypeError, "rng: expected numpy.Generator, got int"),

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rnncourse.data import Vocabulary, python_manual, split_text, stream_batches
@@ -80,6 +80,10 @@ def test_words_and_specials():
     assert vocabulary.decode([]) == ""
 
 
+def test_without_a_sign_for_the_unknown_the_known_is_encoded():
+    assert Vocabulary("ab", specials=()).encode("ab").tolist() == [0, 1]
+
+
 def test_a_vocabulary_refuses_bad_input():
     with pytest.raises(ValueError, match=r"tokens: expected each token once, got 'a' twice"):
         Vocabulary("aba")
@@ -97,6 +101,9 @@ def test_a_vocabulary_refuses_bad_input():
 
 
 @given(st.integers(2, 200), st.integers(1, 7), st.integers(1, 9))
+@example(6, 2, 3)  # the last symbol has none after it
+@example(7, 2, 3)
+@example(12, 2, 3)
 def test_streams_go_on_from_batch_to_batch(N, B, T):
     ids = np.random.default_rng(N).integers(0, 1000, N)
     if B * T + 1 > N:
@@ -115,6 +122,8 @@ def test_streams_go_on_from_batch_to_batch(N, B, T):
 def test_streams_refuse_bad_input():
     with pytest.raises(ValueError, match="batch_size: expected at least 1, got 0"):
         stream_batches(np.arange(9), 0, 2)
+    with pytest.raises(ValueError, match="seq_len: expected at least 1, got 0"):
+        stream_batches(np.arange(9), 1, 0)
     with pytest.raises(TypeError, match="seq_len: expected a whole number"):
         stream_batches(np.arange(9), 1, 2.0)
     with pytest.raises(ValueError, match="ids: expected 1 axis"):

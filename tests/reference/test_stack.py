@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnncourse.reference import GRU, LSTM, RNN, check_gradients, gru, relative_error
+from rnncourse.reference.stack import turn
 
 MODELS = {
     "RNN tanh": (RNN, {}),
@@ -108,6 +109,14 @@ def test_padding_is_invisible(model, T, seed, both):
     scale = max(np.abs(v).max() for v in alone_grads.values())
     for name, g1 in together.items():
         assert np.abs(g1 - alone_grads[name]).max() < 1e-11 * scale
+
+
+def test_turning_reverses_each_sequence_and_leaves_its_padding():
+    a = np.arange(10).reshape(5, 2, 1)
+    turned = turn(a, np.array([3, 5]))
+    assert turned[:, 0, 0].tolist() == [4, 2, 0, 6, 8]
+    assert turned[:, 1, 0].tolist() == [9, 7, 5, 3, 1]
+    np.testing.assert_array_equal(turn(a, None), a[::-1])
 
 
 def test_a_state_that_explodes_behind_the_end_stays_there():

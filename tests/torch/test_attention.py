@@ -1,5 +1,7 @@
 """Attention agrees with PyTorch's and with the reference, and a mask hides what it should."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -452,3 +454,19 @@ def test_heads_give_their_weights_unless_told_otherwise():
     parts = net.project(x, x, x)
     assert net.attend(*parts)[1].shape == (2, 2, 3, 3)
     assert net.attend(*parts, need_weights=False)[1] is None
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_heads_start_with_the_weights_that_torch_draws(bias):
+    states = []
+    for cls in (MultiHeadAttention, nn.MultiheadAttention):
+        torch.manual_seed(0)
+        states.append(cls(8, 2, bias=bias).state_dict())
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(w, states[1][name]) for name, w in states[0].items())
+
+
+@pytest.mark.parametrize("make", [partial(AdditiveAttention, 4, 3), partial(MultiHeadAttention, 4)])
+def test_all_weights_are_on_the_device_and_of_the_dtype(make):
+    net = make(2, device="meta", dtype=torch.float64)
+    assert {(p.device.type, p.dtype) for p in net.parameters()} == {("meta", torch.float64)}

@@ -446,6 +446,7 @@ def test_the_default_trains_by_hand_where_that_is_faster(cell, batch_first):
         assert net.kernel_for(x) == net.kernel_for(x[:, 0] if not batch_first else x[0]) == kernel
         assert net.kernel_for(pack_sequence([x[0] if batch_first else x[:, 0]])) == kernel
     net.requires_grad_(False)
+    assert net.kernel_for(x[:, :8] if batch_first else x[:8]) == "torch"  # nothing to train
     assert net.kernel_for(x.requires_grad_()) == "hand-derived"
     net.weight_hh_l0.requires_grad_()
     assert net.kernel_for(x.detach()) == "hand-derived"

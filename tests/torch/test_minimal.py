@@ -293,3 +293,9 @@ def test_a_layer_says_what_it_keeps():
 def test_there_is_a_bias_unless_told_otherwise(cls):
     assert cls(3, 4).linear.bias is not None
     assert cls(3, 4, False).linear.bias is None
+
+
+@every
+def test_all_weights_are_on_the_device_and_of_the_dtype(cls):
+    net = cls(3, 4, device="meta", dtype=torch.float64)
+    assert {(p.device.type, p.dtype) for p in net.parameters()} == {("meta", torch.float64)}

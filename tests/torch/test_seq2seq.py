@@ -329,3 +329,8 @@ N = torch.tensor
 def test_bad_input_names_argument_expected_and_got(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_all_weights_are_on_the_device_and_of_the_dtype():
+    model = EncoderDecoder(6, 7, 3, 4, attention="additive", device="meta", dtype=torch.float64)
+    assert {(p.device.type, p.dtype) for p in model.parameters()} == {("meta", torch.float64)}

@@ -220,3 +220,13 @@ IDS = torch.zeros(3, 2, dtype=torch.long)
 def test_bad_input_names_argument_expected_and_got(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_all_weights_are_on_the_device_and_of_the_dtype():
+    model = Transformer(5, 8, 2, 2, device="meta", dtype=torch.float64)
+    assert {(p.device.type, p.dtype) for p in model.parameters()} == {("meta", torch.float64)}
+
+
+def test_four_units_for_each_feature_unless_told_otherwise():
+    assert Transformer(5, 8, 2, 1).layers[0].linear1.out_features == 32
+    assert Transformer(5, 8, 2, 1, hidden_size=7).layers[0].linear1.out_features == 7
