@@ -16,7 +16,6 @@ TRUTH_VALUES = {
     "09-encoder-decoder": 2,
     "10-attention": 3,
     "11-transformer": 3,
-    "13-recurrence-in-parallel": 2,
 }
 
 
