@@ -9,7 +9,7 @@ What varies
 
 What is held equal
     The frame, 60 thousand weights, the text, the windows of training, and 2000 updates; a run of
-    125 is there for the tests to repeat. Each network takes the best of the same four rates in
+    125 is there for the tests to repeat. Each network takes the best of the same rates in
     :mod:`rnncourse.experiments.text_rates`.
 
 Two controls, both after training

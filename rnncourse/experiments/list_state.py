@@ -16,7 +16,7 @@ What varies
     - One layer of linear attention with 1, 4 and 16 heads, given the previous symbol too. All have
       the same number of weights, and the state has about ``E**2 / heads`` numbers. So the state
       varies alone.
-    - LSTM of two layers, of 32 and 64 units. It has four times the updates as well.
+    - LSTM of two layers.
     - LSTM on a list in a fixed order: the keys of each list are the first six in their order. Then
       the state must hold the values alone, and where each belongs is known. This is the control
       for the sentence that a state of this size cannot hold six values.
@@ -68,11 +68,6 @@ SETTINGS = [
         ("LSTM", 32, 0, "fixed"),
         *(("linear attention, one layer, previous", 32, heads, "any") for heads in (1, 4, 16)),
     ]
-]
-SETTINGS += [
-    {"network": "LSTM", "width": width, "heads": 0, "order": "any", "updates": 4000, "rate": rate}
-    for rate in RATES[:2]
-    for width in (32, 64)
 ]
 SEEDS = range(5)
 

@@ -10,7 +10,7 @@ What is held equal
     same seed, Adam with warm-up for all, cosine and clipping.
 
 How each side is tuned
-    Each network takes, at each size, the best of the same four rates in
+    Each network takes, at each size, the best of the same rates in
     :mod:`rnncourse.experiments.text_rates`. With less text it keeps that rate.
 
 The baselines
