@@ -118,10 +118,10 @@ class Execute(nbgrader.preprocessors.Execute):
         if self.walls != "none" and (bwrap := bubblewrap()):
             visible = ("--bind", str(self._scratch), str(self._scratch))
             hidden = [word for folder in self.hidden for word in ("--tmpfs", folder)]
-            kept = (sys.base_prefix, sys.prefix, Path(__file__).parents[1])
+            kept = (sys.base_prefix, sys.prefix, str(Path(__file__).parents[1]))
             keep = [  # they may lie in such a folder, or in /tmp
                 word
-                for path in dict.fromkeys(map(os.path.realpath, kept))  # not onto a link
+                for path in dict.fromkeys(os.path.realpath(folder) for folder in kept)  # no link
                 for word in ("--ro-bind", path, path)
             ]
             lines = (*_WALLS, *hidden, *keep, *visible, "--unsetenv", "JPY_PARENT_PID")

@@ -21,6 +21,8 @@ from rnncourse.experiments._frame import (
     width,
 )
 from rnncourse.experiments._tasks import BITS, KEYS, lamp, last, loss, names
+from rnncourse.experiments._text import HALF, WINDOW, bits, manual, ngram_bits
+from rnncourse.ngram import NGram
 
 ALL = {**MIXERS, "linear attention": [linear_attention(4)] * 2}
 
@@ -110,9 +112,10 @@ def test_arithmetic_is_what_pytorch_counts(name):
     with FlopCounterMode(display=False) as counter:
         loss(model, (ids, ids)).backward()
     attention = 0
-    if name == "transformer":  # PyTorch does not count it on a processor; scores and mean, layers
+    if name == "transformer":  # scores and mean, layers; PyTorch counts it not at all, or in full
         attention = 3 * sum(2 * 2 * 16 * (t + 1) for t in range(T)) * B * 2
-    counted = counter.get_total_flops() + attention
+    counts = counter.get_flop_counts()["Global"].items()
+    counted = attention + sum(n for operation, n in counts if "attention" not in str(operation))
     assert arithmetic(model, T) * T * B == pytest.approx(counted, rel=0.01)
 
 
@@ -158,3 +161,20 @@ def test_the_answers_of_a_list_are_the_values_of_its_keys(order):
         if order == "fixed":
             assert column[:8:2] == [0, 1, 2, 3]
     assert order == "fixed" or len(x[0].unique()) > 4
+
+
+def test_each_character_is_scored_once_by_networks_and_ngrams():
+    _, _, test_ids, n_symbols = manual()
+    ids = test_ids[: 40 * HALF]
+
+    class Counter(torch.nn.Module):
+        """Says the unigram of the text."""
+
+        def forward(self, x):
+            return unigram.expand(*x.shape, -1)
+
+    model = NGram(1, n_symbols).fit(ids)
+    unigram = torch.from_numpy(np.log(model.probs([])))
+    scored = ids[HALF + 1 : HALF + 1 + HALF * len(range(0, len(ids) - WINDOW, HALF))]
+    assert bits(Counter(), ids, "cpu") == pytest.approx(model.bits_per_character(scored), rel=1e-6)
+    assert 2.0 < ngram_bits(5) < 2.3 < ngram_bits(3)

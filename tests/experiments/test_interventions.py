@@ -6,7 +6,8 @@ import torch
 
 from rnncourse.experiments import induction_head, lamp_sign, list_state
 from rnncourse.experiments._frame import MIXERS, Attention, build
-from rnncourse.experiments._tasks import BITS, lamp, names
+from rnncourse.experiments._tasks import BITS, KEYS, lamp, names
+from rnncourse.experiments.hybrid import SYMBOLS, lamps
 from rnncourse.torch import LinearAttention, MinGRU
 
 
@@ -122,3 +123,12 @@ def test_steps_are_hidden_from_the_first_layer_alone(what, seen):
     assert model.blocks[0].mix.allowed(torch.arange(5)).tolist() == seen
     induction_head.hide(model, "nothing")
     assert model.blocks[0].mix.allowed is None
+
+
+def test_the_two_tasks_of_the_hybrid_share_no_symbol():
+    rng = np.random.default_rng(0)
+    bits, answers = lamps(16, 50, rng, "cpu")
+    x, y = names("any", 6, 50, rng, "cpu")
+    assert {*bits.unique().tolist(), *answers.unique().tolist()} == {BITS, BITS + 1}
+    assert x.max() < BITS <= SYMBOLS - 2
+    assert y.min() >= KEYS

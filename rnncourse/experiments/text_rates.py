@@ -1,0 +1,45 @@
+"""Which learning rate suits which network on text.
+
+Each network has the same four learning rates at each size; at 60 thousand weights all of them do
+best at the largest, and so get a fifth. ``valid`` chooses the rate, and ``test`` is what is
+compared.
+
+What is held equal
+    The text, the windows, the frame, warm-up, cosine, clipping, and 500 updates.
+
+What this leaves open
+    One seed and 500 updates tune a network. They do not rank it: a best rate of 500 updates need
+    not be the best of more, nor the best network.
+"""
+
+from rnncourse.experiments._frame import MIXERS
+from rnncourse.experiments._text import ngram_bits as ngram_bits
+from rnncourse.experiments._text import race
+
+RATES = (0.002, 0.004, 0.008, 0.016)
+NETWORKS = ("LSTM", "GRU", "minGRU", "transformer", "convolution")
+SETTINGS = [
+    {"network": network, "budget": budget, "updates": 500, "rate": rate}
+    for budget, networks in [
+        (60_000, NETWORKS),
+        (24_000, NETWORKS),
+        (60_000, ("transformer, ALiBi", "transformer, no positions")),
+        (150_000, NETWORKS),
+    ]
+    for network in networks
+    for rate in RATES
+]
+SETTINGS += [  # since all of them do best at the largest of the four
+    {"network": network, "budget": 60_000, "updates": 500, "rate": 0.032} for network in NETWORKS
+]
+SEEDS = (10,)
+
+CHEAP = {"network": "LSTM", "budget": 24_000, "updates": 500, "rate": 0.008}
+TOLERANCE = {"parameters": 0, "valid": 0.05}
+
+
+def run(
+    network: str, budget: int, updates: int, rate: float, *, seed: int, device: str
+) -> dict[str, float]:
+    """Train one network; the figures are those of :func:`rnncourse.experiments._text.race`."""
+    return race(MIXERS[network], budget, 1.0, updates, rate, seed, device)
