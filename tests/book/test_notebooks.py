@@ -12,7 +12,7 @@ TRUTH_VALUES = {
     "03-recurrent-network": 5,
     "04-backpropagation-through-time": 13,
     "06-lstm": 22,
-    "07-gru-and-choosing-a-cell": 9,
+    "07-gru-and-choosing-a-cell": 7,
     "09-encoder-decoder": 2,
     "10-attention": 3,
     "11-transformer": 3,
