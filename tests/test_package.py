@@ -306,7 +306,7 @@ def test_the_figures_of_the_readme_are_those_of_the_benchmark():
             rf"^\| `{layer}` \| ([\d.]+) \| ([\d.]+) \|$", read("README.md"), re.M
         )
         written = cells[kinds[step] - 1]
-        assert abs(float(written) - float(ratio)) <= 0.05, (
+        assert abs(float(written) - float(ratio)) < 0.051, (  # one digit of two
             f"README.md: {layer}, {step}: the benchmark has {ratio}, and not {written}"
         )
 
