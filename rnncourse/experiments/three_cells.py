@@ -37,6 +37,8 @@ from rnncourse.data.text import Vocabulary, python_manual, split_text
 from rnncourse.torch import GRU, LSTM, RNN
 from rnncourse.training import DivergenceError, fit
 
+__all__ = ["SEEDS", "SETTINGS", "UNITS", "Net", "Task", "build", "run", "task_of", "train"]
+
 RATES = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)
 UNITS = {  # of RNN, GRU and LSTM at equal size, and of RNN and GRU at the LSTM's weights
     "adding": {"RNN": (32, 66), "GRU": (32, 37), "LSTM": (32,)},
