@@ -62,7 +62,10 @@ types: $(VENV)/test.stamp ## check the types
 site: $(VENV)/test.stamp ## build the site; a warning is an error
 	@$(BUILD_SITE)
 
-# A file at a time, the longest ones (notebooks) first, so that no worker waits at the end.
+# A file at a time, the longest ones (notebooks) first, so that no worker waits at the end. One thread
+# for each worker: with more, they wait for each other.
+check: export OMP_NUM_THREADS = 1
+check: export MKL_NUM_THREADS = 1
 check: $(VENV)/test.stamp ## run pytest: package, doctests, notebooks, rules of the book, pages in a browser
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
