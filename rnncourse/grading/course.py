@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,7 @@ from nbgrader.preprocessors import (
     OverwriteKernelspec,
     SaveAutoGrades,
 )
+from nbgrader.utils import is_grade, is_solution
 from sqlalchemy.exc import SAWarning
 from tqdm import tqdm
 from traitlets.config import Config
@@ -43,20 +45,20 @@ from traitlets.config import Config
 from rnncourse.renderings import Book, portable, read
 
 from .execute import REPORT, Execute
-from .restore import Restore
+from .restore import Harmless, Restore
+from .walls import bubblewrap
 
+NO_WALLS = (
+    "A submission is a program by somebody else, and nothing stands around it here: bubblewrap "
+    "(bwrap) is missing, or not allowed to work. Install it (Linux: apt install bubblewrap), grade "
+    "in a container, or add --submissions-may-read-and-change-my-files."
+)
 _FAILED = "nbgrader failed"  # begins a note
 LARGEST = 20 * 2**20  # bytes of a notebook that is opened at all
 _FIELDS = {"schema_version": 3, "grade": False, "solution": False, "locked": False, "task": False}
 
 
-def configure(
-    c: Config,
-    course: Path,
-    hidden: Sequence[Path] = (),
-    seconds: int = 30,
-    walls: str = "auto",
-) -> Config:
+def configure(c: Config, course: Path, seconds: int = 30, walls: str = "bwrap") -> Config:
     """Set nbgrader up for the problem sets.
 
     Parameters
@@ -65,13 +67,11 @@ def configure(
         The configuration to change: ``get_config()`` in an ``nbgrader_config.py``.
     course
         The course's folder.
-    hidden
-        Folders that a submission must not read, besides the course's own: the sources.
     seconds
         How long one cell may run.
     walls
-        Whether bubblewrap stands around a submission: ``"auto"`` (where it is installed),
-        ``"bwrap"`` (always) or ``"none"``.
+        What stands around a submission: ``"bwrap"`` (bubblewrap; where it is missing, nothing is
+        graded) or ``"none"``, where a submission may read and change whatever you may.
 
     Returns
     -------
@@ -98,9 +98,9 @@ def configure(
         SaveAutoGrades,
         AssignLatePenalties,
         CheckCellMetadata,
+        Harmless,  # ours, last: nbgrader knows untouched answers by their text
     ]
     c.Execute.timeout, c.Execute.walls = seconds, walls
-    c.Execute.hidden = [str(folder.resolve()) for folder in (course, *hidden)]
     # Hidden tests do not belong into what students get back.
     c.GenerateFeedback.preprocessors = [
         "nbgrader.preprocessors.GetGrades",
@@ -117,11 +117,9 @@ def _find_alembic() -> None:
         os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", "")])
 
 
-def _api(
-    course: Path, hidden: Sequence[Path] = (), seconds: int = 30, walls: str = "auto"
-) -> NbGraderAPI:
+def _api(course: Path, seconds: int = 30, walls: str = "bwrap") -> NbGraderAPI:
     _find_alembic()
-    api = NbGraderAPI(config=configure(Config(), course, hidden, seconds, walls))
+    api = NbGraderAPI(config=configure(Config(), course, seconds, walls))
     api.log.setLevel("INFO")
     api.log.propagate = False
     return api
@@ -156,7 +154,14 @@ def source_notebook(path: Path) -> NotebookNode:
         seen.add(name)
         cell.metadata.nbgrader = {**_FIELDS, "cell_type": cell.cell_type, **found}
         cell.id = name
+        if is_grade(cell) and not is_solution(cell):
+            cell.source = _in_a_function(cell.source)
     return nb
+
+
+def _in_a_function(test: str) -> str:
+    """Return a test that leaves a student's names as they are."""
+    return "def _test():\n" + textwrap.indent(test.rstrip(), "    ") + "\n\n\n_test()"
 
 
 def release(source: Path, course: Path) -> Path:
@@ -271,12 +276,12 @@ def _not_a_notebook(path: Path) -> str:
 
 
 def _autograde(
-    course: Path, hidden: Sequence[Path], seconds: int, walls: str, name: str, student: str
+    course: Path, seconds: int, walls: str, name: str, student: str
 ) -> tuple[str, float, str]:
     """Grade one submission: nbgrader's part, in a process of the pool."""
     start = time.monotonic()
     warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own
-    found = _api(course, hidden, seconds, walls).autograde(name, student, force=True)
+    found = _api(course, seconds, walls).autograde(name, student, force=True)
     log = str(found.get("log") or "")
     if not found["success"]:
         reasons = re.findall(r"^ *((?:\w+\.)*\w*(?:Error|Exception)\b.*)$", log, re.MULTILINE)
@@ -308,9 +313,8 @@ def grade(
     folder: Path,
     course: Path,
     *,
-    hidden: Sequence[Path] = (),
     seconds: int = 30,
-    walls: str = "auto",
+    walls: str = "bwrap",
     jobs: int = 2,
     again: bool = False,
     progress: bool = True,
@@ -323,7 +327,7 @@ def grade(
     ----------
     name, folder, course
         See `collect`.
-    hidden, seconds, walls
+    seconds, walls
         See `configure`.
     jobs
         How many submissions run at a time.
@@ -341,7 +345,11 @@ def grade(
     ------
     FileNotFoundError
         If the set was not released into this course, or the folder is not there.
+    RuntimeError
+        If walls are asked for, and bubblewrap is missing or not allowed to work.
     """
+    if walls == "bwrap" and bubblewrap() is None:
+        raise RuntimeError(NO_WALLS)
     released = course / "release" / name / f"{name}.ipynb"
     if not released.exists():
         raise FileNotFoundError(f"{released}: release {name} first, then grade it")
@@ -361,7 +369,7 @@ def grade(
         for s in now
         if again or before.get(s, {}).get("hash") != now[s] or _failed(before[s]["notes"])
     ]
-    work = functools.partial(_autograde, course, hidden, seconds, walls, name)
+    work = functools.partial(_autograde, course, seconds, walls, name)
     with tqdm(desc=f"Grading {name}", total=len(todo), disable=not progress) as bar:
         for student, took, log in _in_processes(work, todo, jobs):
             found = (

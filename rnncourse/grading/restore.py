@@ -1,15 +1,19 @@
-"""Before nbgrader looks at a submission: the released notebook with the student's answers in it.
+"""Before and after nbgrader looks at a submission: the release with the student's answers in it.
 
-nbgrader finds cells by the metadata that the student's notebook carries. A deleted, doubled,
-moved or renamed cell is put right here, and told in the report.
+nbgrader finds cells by the metadata that the student's notebook carries. A cell that was deleted,
+doubled, split, moved or edited, or that lost its metadata, is put right here, and told in the
+report.
 """
 
 import ast
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
+from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_locked, is_solution
@@ -18,17 +22,13 @@ from .execute import REPORT
 
 _USUAL = {"collections", "dataclasses", "functools", "itertools", "math", "matplotlib", "numpy"}
 _USUAL |= {"operator", "random", "re", "statistics", "string", "time", "torch", "tqdm", "typing"}
-_NOTABLE = {
-    "__builtins__",
-    "__import__",
-    "compile",
-    "delattr",
-    "eval",
-    "exec",
-    "exit",
-    "get_ipython",
-}
-_NOTABLE |= {"globals", "open", "quit", "setattr", "vars"}
+_NOTABLE = {"__builtins__", "__import__", "compile", "delattr", "eval", "exec", "exit"}
+_NOTABLE |= {"get_ipython", "globals", "locals", "open", "quit", "setattr", "vars", "In", "Out"}
+_NOTABLE |= {"expect_close", "expect_equal", "expect_shape"}
+_NOTABLE_ATTRIBUTES = {"sys", "os", "modules", "environ", "settrace", "setprofile", "tb_frame"}
+_NOTABLE_ATTRIBUTES |= {"f_back", "f_globals", "f_locals", "gi_frame", "ctypeslib", "memmap"}
+_NOTABLE_ATTRIBUTES |= {"fromfile", "tofile", "loadtxt", "genfromtxt", "savetxt", "load", "save"}
+_FINE = {"__init__", "__call__", "__len__", "__getitem__", "__iter__", "__name__", "__class__"}
 
 
 class Restore(NbGraderPreprocessor):
@@ -38,13 +38,55 @@ class Restore(NbGraderPreprocessor):
         self, nb: NotebookNode, resources: dict[str, Any]
     ) -> tuple[NotebookNode, dict[str, Any]]:
         """Return the notebook put right; nbgrader runs in the course's folder."""
-        found = resources["nbgrader"]
-        path = Path("release", found["assignment"], f"{found['notebook']}.ipynb")
-        released = nbformat.read(path, as_version=4)
-        for text in _differences(nb, released):
-            self.log.warning("%s %s", REPORT, text)
+        released = _released(resources)
         resources["kernelspec"] = released.metadata.get("kernelspec")
-        return rebuild(nb, released), resources
+        found, notes = rebuild(nb, released)
+        for text in notes:
+            self.log.warning("%s %s", REPORT, text)
+        return found, resources
+
+
+class Harmless(NbGraderPreprocessor):
+    """Take out of answers and outputs what could run where a teacher reads them."""
+
+    def preprocess(
+        self, nb: NotebookNode, resources: dict[str, Any]
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        """Return the notebook with HTML and links to scripts as the text that they are."""
+        given = {cell.source for cell in _released(resources).cells}
+        clean = SanitizeHTML(
+            safe_output_keys={"text/plain", "image/png", "image/jpeg"},
+            sanitized_output_types={"text/html"},
+        )
+        for number, cell in enumerate(nb.cells):
+            if cell.cell_type == "code":
+                clean.preprocess_cell(cell, resources, number)
+            elif cell.source not in given:
+                cell.source = as_text(cell.source)
+            cell.pop("attachments", None)
+        return nb, resources
+
+
+def as_text(source: str) -> str:
+    r"""Return Markdown without HTML, entities and scripts: a space in them makes them text.
+
+    Formulas keep their sense.
+
+    Examples
+    --------
+    >>> as_text("$a<b$ <script>alert(1)</script> [see](javascript:alert(2))")
+    '$a< b$ < script>alert(1)< /script> [see](javascript :alert(2))'
+    """
+    source = re.sub(r"<(?=[a-zA-Z/!?])", "< ", source)
+    source = re.sub(r"&(?=[#a-zA-Z])", "& ", source)
+    source = re.sub(r"(?i)(script|data)(?=\s*:)", r"\1 ", source)
+    return re.sub(r"\\(?=(href|url|require|class|cssId|style|data|unicode)\b)", r"\\ ", source)
+
+
+def _released(resources: dict[str, Any]) -> NotebookNode:
+    found = resources["nbgrader"]
+    path = Path("release", found["assignment"], f"{found['notebook']}.ipynb")
+    return nbformat.read(path, as_version=4)
 
 
 def _name(cell: NotebookNode) -> str:
@@ -52,54 +94,96 @@ def _name(cell: NotebookNode) -> str:
     return str(found.get("grade_id", "")) if isinstance(found, dict) else ""
 
 
-def rebuild(nb: NotebookNode, released: NotebookNode) -> NotebookNode:
-    """Return the release with the submission's answers, and its own cells after these."""
-    known = {_name(cell) for cell in released.cells} - {""}
+def rebuild(nb: NotebookNode, released: NotebookNode) -> tuple[NotebookNode, list[str]]:
+    """Return the release with the submission's answers, its own cells after these, and notes.
+
+    Two cells of one name are one answer in two pieces (an editor that splits a cell copies its
+    metadata), unless they are the same. A cell without metadata that defines what an unanswered
+    cell of the release should define is that answer.
+    """
+    known = {_name(cell): cell for cell in released.cells if _name(cell)}
+    given = {cell.source for cell in released.cells}
     answers: dict[str, str] = {}
     extra: dict[str, list[NotebookNode]] = {}
-    last, given = "", {cell.source for cell in released.cells}
+    notes: list[str] = []
+    last = ""
     for cell in nb.cells:
         name = _name(cell)
-        if name in known and name not in answers:
-            answers[name], last = cell.source, name
-        elif name not in known and cell.source not in given:
-            cell.metadata.pop("nbgrader", None)
+        if name not in known and cell.source not in given:
+            name = _by_content(cell, released, answers) or name
+            if name in known:
+                notes.append(f"cell {name!r} had lost its mark; it was known by what it defines")
+        if name in known:
+            last = name
+            if name not in answers:
+                answers[name] = cell.source
+            elif cell.source != answers[name]:
+                notes.append(f"cell {name!r} was there twice; both pieces count, one after another")
+                answers[name] += f"\n\n{cell.source}"
+            else:
+                notes.append(f"cell {name!r} was there twice, and the same")
+        elif cell.source not in given and cell.source.strip():
+            cell.metadata.clear()
             extra.setdefault(last, []).append(cell)
     cells = list(extra.get("", []))
     for cell in released.cells:
-        if is_solution(cell) or (_name(cell) and not is_locked(cell)):
-            cell.source = answers.get(_name(cell), cell.source)
-        cells.append(cell)
-        cells += extra.get(_name(cell), []) if _name(cell) else []
-    released.cells = cells
-    return released
-
-
-def _differences(nb: NotebookNode, released: NotebookNode) -> list[str]:
-    """Return what a person may want to look at: cells that are gone or edited, notable code."""
-    names = [_name(cell) for cell in nb.cells]
-    mine = {_name(cell): cell.source for cell in nb.cells}
-    texts = []
-    for cell in released.cells:
         name = _name(cell)
-        if not name:
-            continue
-        if name not in mine:
-            texts.append(f"cell {name!r} was deleted; it is as released")
-        elif names.count(name) > 1:
-            texts.append(f"cell {name!r} was there twice; the first one counts")
-        if name in mine and is_grade(cell) and not is_solution(cell) and mine[name] != cell.source:
-            texts.append(f"test cell {name!r} was edited; the original one ran")
-    given = {cell.source for cell in released.cells}
+        own = is_solution(cell) or (name and not is_locked(cell))
+        cells.append(cell)
+        if name and name not in answers:
+            notes.append(f"cell {name!r} was deleted; it is as released")
+        elif own:
+            cell.source = answers.get(name, cell.source)
+        elif name and answers[name] != cell.source:
+            if is_grade(cell):
+                notes.append(f"test cell {name!r} was edited; the original one ran")
+            elif cell.cell_type == "code":
+                notes.append(f"cell {name!r} was edited; the original one ran, and then this one")
+                cells.append(nbformat.v4.new_code_cell(answers[name]))
+        cells += extra.get(name, []) if name else []
+    written = [c.source for c in cells if c.cell_type == "code" and c.source not in given]
+    released.cells = cells
+    return released, notes + _worth_a_look(written, given)
+
+
+def _by_content(cell: NotebookNode, released: NotebookNode, answers: dict[str, str]) -> str:
+    """Return the name of the unanswered cell that a cell without metadata answers, or nothing."""
+    if cell.cell_type != "code":
+        return ""
+    defined = _defines(cell.source)
+    for other in released.cells:
+        wanted = _defines(other.source) if is_solution(other) else set()
+        if wanted and wanted <= defined and _name(other) not in answers:
+            return _name(other)
+    return ""
+
+
+def _defines(source: str) -> set[str]:
+    """Return the names that a cell binds."""
+    try:
+        tree = ast.parse(TransformerManager().transform_cell(source))
+    except (SyntaxError, ValueError, RecursionError):
+        return set()
+    found = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        for part in ast.walk(node) if isinstance(node, ast.Assign | ast.AnnAssign) else ():
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                found.add(part.id)
+    return found
+
+
+def _worth_a_look(written: Iterable[str], given: Iterable[str]) -> list[str]:
+    """Return a note with what no answer needs, if there is something."""
     used = {note for source in given for note in notable(source, _USUAL)}
     allowed = _USUAL | {note for note in used if note.startswith("import ")}
-    written = [c.source for c in nb.cells if c.cell_type == "code" and c.source not in given]
     notes = sorted({note for source in written for note in notable(source, allowed)} - allowed)
-    return texts + ([f"worth a look: {', '.join(notes)}"] if notes else [])
+    return [f"worth a look: {', '.join(notes)}"] if notes else []
 
 
 def notable(source: str, allowed: set[str]) -> list[str]:
-    """Return what is unusual in an answer: imports, assignments to modules, shell commands."""
+    """Return what is unusual in an answer: imports, assignments to modules, ways out of Python."""
     try:
         tree = ast.parse(TransformerManager().transform_cell(source))
     except (SyntaxError, ValueError, RecursionError):
@@ -117,6 +201,11 @@ def notable(source: str, allowed: set[str]) -> list[str]:
             ]
         elif isinstance(node, ast.Name) and node.id in _NOTABLE:
             notes.append(node.id)
+        elif isinstance(node, ast.Attribute):
+            name = node.attr
+            hidden = name[:2] == name[-2:] == "__" and name not in _FINE
+            if hidden or name.lstrip("_") in _NOTABLE_ATTRIBUTES:
+                notes.append(f".{name}")
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             root = node.value

@@ -3,7 +3,7 @@
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from rnncourse.grading.restore import _differences, notable, rebuild
+from rnncourse.grading.restore import notable, rebuild
 
 
 def cell(name, source, **kind):
@@ -29,13 +29,19 @@ def sources(nb):
     return [c.source for c in nb.cells]
 
 
+def rebuilt(nb):
+    found, notes = rebuild(nb, release())
+    return sources(found), notes
+
+
 def test_answers_and_own_cells_are_taken():
     nb = release()
     nb.cells[1].source = "STUDENT = 'ada'"
     nb.cells[2].source = "one = 1"
     nb.cells.insert(3, new_code_cell("helper = 2"))
     nb.cells[-1].source = "pass"
-    assert sources(rebuild(nb, release())) == [
+    found, notes = rebuilt(nb)
+    assert found == [
         "# Set",
         "STUDENT = 'ada'",
         "one = 1",
@@ -45,28 +51,77 @@ def test_answers_and_own_cells_are_taken():
         "raise NotImplementedError",
         "assert two",
     ]
-    assert _differences(nb, release()) == ["test cell 'test-two' was edited; the original one ran"]
+    assert notes == ["test cell 'test-two' was edited; the original one ran"]
 
 
-def test_order_and_copies_do_not_matter():
+def test_order_does_not_matter():
     nb = release()
     nb.cells[2].source = "one = 1"
     nb.cells.reverse()
-    nb.cells.append(cell("one", "one = 'later'", solution=True))
-    found = rebuild(nb, release())
-    assert sources(found)[2:4] == ["one = 1", "assert one"]
-    assert "cell 'one' was there twice; the first one counts" in _differences(nb, release())
+    found, notes = rebuilt(nb)
+    assert found[2:4] == ["one = 1", "assert one"]
+    assert notes == []
+
+
+def test_an_answer_in_two_pieces_is_one_answer():
+    """An editor that splits a cell gives both halves the same metadata."""
+    nb = release()
+    nb.cells[2].source = "def one():\n    return half()"
+    nb.cells.insert(3, cell("one", "def half():\n    return 0.5", solution=True))
+    found, notes = rebuilt(nb)
+    assert found[2] == "def one():\n    return half()\n\ndef half():\n    return 0.5"
+    assert notes == ["cell 'one' was there twice; both pieces count, one after another"]
+
+
+def test_a_cell_that_was_copied_counts_once():
+    nb = release()
+    nb.cells[2].source = "one = 1"
+    nb.cells.append(nb.cells[2].copy())
+    found, notes = rebuilt(nb)
+    assert found[2] == "one = 1"
+    assert notes == ["cell 'one' was there twice, and the same"]
+
+
+def test_what_is_added_to_a_given_cell_runs_after_it():
+    nb, other = release(), release()
+    for notebook in (nb, other):
+        notebook.cells.insert(1, cell("imports", "import numpy as np", locked=True))
+    nb.cells[1].source = "import numpy as np\nimport math"
+    found, notes = rebuild(nb, other)
+    assert sources(found)[1:3] == ["import numpy as np", "import numpy as np\nimport math"]
+    assert "nbgrader" not in found.cells[2].metadata
+    assert notes == ["cell 'imports' was edited; the original one ran, and then this one"]
+
+
+def test_cells_without_metadata_are_known_by_what_they_define():
+    def stubs():
+        nb = release()
+        nb.cells[2].source = "def one(x):\n    raise NotImplementedError"
+        nb.cells[5].source = "two = three = None\nraise NotImplementedError"
+        return nb
+
+    nb = stubs()
+    nb.cells[2].source = "import math\n\ndef one(x):\n    return math.pi"
+    nb.cells[5].source = "two, three = 2, 3"
+    for c in nb.cells:
+        c.metadata.pop("nbgrader", None)
+    found, notes = rebuild(nb, stubs())
+    assert sources(found)[2] == nb.cells[2].source
+    assert sources(found)[5] == "two, three = 2, 3"
+    assert "cell 'one' had lost its mark; it was known by what it defines" in notes
+    assert "cell 'test-one' was deleted; it is as released" in notes
 
 
 def test_nothing_left_is_the_release():
-    assert sources(rebuild(new_notebook(), release())) == sources(release())
-    assert len(_differences(new_notebook(), release())) == 5
+    found, notes = rebuilt(new_notebook())
+    assert found == sources(release())
+    assert len(notes) == 5
 
 
 @pytest.mark.parametrize("metadata", [{}, {"nbgrader": None}, {"nbgrader": {"grade_id": 3}}])
 def test_odd_metadata_is_a_cell_of_the_students_own(metadata):
     nb = new_notebook(cells=[new_code_cell("x = 1", metadata=metadata)])
-    assert sources(rebuild(nb, release()))[0] == "x = 1"
+    assert rebuilt(nb)[0][0] == "x = 1"
 
 
 @pytest.mark.parametrize(
@@ -80,9 +135,16 @@ def test_odd_metadata_is_a_cell_of_the_students_own(metadata):
         ("!ls", ["get_ipython"]),
         ("%%bash\nls", ["get_ipython"]),
         ("eval('1')", ["eval"]),
+        ("import random\nrandom._os.environ['A'] = 'b'", [".environ", "._os"]),
+        ("import dataclasses\ndataclasses.sys.settrace(f)", [".settrace", ".sys"]),
+        ("np.fromfile('x')", [".fromfile"]),
+        ("f.__code__ = g.__code__", [".__code__", ".__code__"]),
+        ("super().__init__()", []),
+        ("global expect_close\nexpect_close = None", ["expect_close"]),
+        ("print(In[-1])", ["In"]),
         ("this is no Python", []),
         ("from . import x", ["import "]),
     ],
 )
 def test_notable(source, notes):
-    assert notable(source, {"numpy", "math"}) == notes
+    assert notable(source, {"numpy", "math", "random", "dataclasses"}) == notes

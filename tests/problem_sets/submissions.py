@@ -1,10 +1,12 @@
 """Submissions made from a problem set's source and its release."""
 
 import copy
+import os
 
 import nbformat
 
 from rnncourse.grading import course
+from rnncourse.grading.walls import bubblewrap
 from tools.notebooks import NOTEBOOKS
 
 SETS = sorted((NOTEBOOKS / "problem-sets").glob("[0-9][0-9]-*.md"))
@@ -55,8 +57,19 @@ class Submissions:
         nbformat.write(notebook, self.inbox / f"{student}.ipynb")
 
     def grade(self, **options):
-        options = {"progress": False, "jobs": 1, "hidden": [self.source.parent], **options}
+        walls = "bwrap" if bubblewrap() else "none"
+        options = {"progress": False, "jobs": 1, "walls": walls, **options}
         return {g.student: g for g in course.grade(self.name, self.inbox, self.course, **options)}
+
+    def autograded(self, student):
+        """Return a student's notebook as it was graded."""
+        path = self.course / "autograded" / student / self.name / f"{self.name}.ipynb"
+        return nbformat.read(os.fspath(path), as_version=4)
+
+    def printed(self, student):
+        """Return all that a student's cells printed."""
+        outputs = (o for cell in self.autograded(student).cells for o in cell.get("outputs", []))
+        return "".join(output.get("text", "") for output in outputs)
 
     def lost(self, grade):
         """Return the test cells that did not give all of their points."""

@@ -1,11 +1,17 @@
 """Submissions that break things, by accident or not: graded without harm, reported, and alone."""
 
 import os
+import re
+import sys
 import textwrap
+from pathlib import Path
 
 import pytest
+from nbconvert import HTMLExporter
+from nbformat.v4 import new_code_cell
 
-from rnncourse.grading import execute
+from rnncourse.grading import course, walls
+from tools.notebooks import ROOT
 
 from .submissions import SETS, Submissions
 
@@ -34,11 +40,34 @@ CELLS = {
                 pass
         """,
     "ten gigabytes": "big = np.ones(10 * 2**30 // 8)",
+    "ten gigabytes in pieces": """
+        import multiprocessing, time
+        def fill():
+            room = np.ones(2 * 2**30 // 8)
+            time.sleep(60)
+        context = multiprocessing.get_context("fork")
+        for _ in range(4):
+            context.Process(target=fill, daemon=True).start()
+        time.sleep(60)
+        """,
+    "a thousand processes": """
+        import os, time
+        for _ in range(1000):
+            if os.fork() == 0:
+                time.sleep(60)
+                os._exit(0)
+        time.sleep(60)
+        """,
     "sys exit": "import sys\nsys.exit(0)",
     "kernel killed": "import os\nos._exit(0)",
     "parent killed": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)",
     "hundred megabytes printed": 'for _ in range(100):\n    print("x" * 10**6)',
     "a large file": 'open("large", "wb").write(bytes(200 * 2**20))',
+    "gigabytes in files": """
+        for place in ("/tmp", ".", "/dev/shm", __import__("os").environ["HOME"]):
+            for n in range(100):
+                open(f"{place}/{n}", "wb").write(bytes(50 * 2**20))
+        """,
     "shell": "!echo hello\ncount_parameters = None",
     "numpy testing patched": """
         import numpy.testing
@@ -60,6 +89,36 @@ CELLS = {
     "code of a check replaced": """
         import rnncourse.grading.expectations as checks
         checks.expect_equal.__code__ = (lambda *a, **k: None).__code__
+        """,
+    "checks rebound": """
+        def count_parameters(I, H, O, L):
+            global expect_equal
+            expect_equal = lambda *a, **k: None
+            return 5
+        """,
+    "jump to return": """
+        import dataclasses
+        def trace(frame, event, arg):
+            if event == "line" and frame.f_code.co_name in ("expect_equal", "_test"):
+                frame.f_lineno = max(line for _, _, line in frame.f_code.co_lines() if line)
+            return trace
+        def count_parameters(I, H, O, L):
+            dataclasses.sys.settrace(trace)
+            return 5
+        """,
+    "an array that looks up": """
+        import inspect
+        class Thief:
+            def __array__(self, dtype=None, copy=None):
+                for info in inspect.stack():
+                    for name in ("want", "right", "other"):
+                        if name in info.frame.f_locals:
+                            return np.asarray(info.frame.f_locals[name])
+                return np.asarray(5)
+            def tolist(self):
+                return self.__array__().tolist()
+        def count_parameters(I, H, O, L):
+            return Thief()
         """,
     "asserts left out": """
         import ast
@@ -96,16 +155,56 @@ CELLS = {
         import sys, types
         fake = types.ModuleType("fake")
         fake.expect_equal = fake.expect_close = fake.expect_shape = lambda *a, **k: None
-        fake.variant = None
-        sys.modules["rnncourse.grading"] = fake
+        fake.variant = fake.serve = lambda *a, **k: None
+        sys.modules["rnncourse.grading"] = sys.modules["rnncourse.grading.door"] = fake
         """,
+    "nobody at the door": """
+        import rnncourse.grading.door as door
+        door.serve = lambda path: None
+        """,
+    "nonsense at the door": """
+        import rnncourse.grading.door as door, socket
+        def serve(path):
+            connection = socket.socket(socket.AF_UNIX)
+            connection.connect(path)
+            connection.sendall(b"\\0\\0\\0\\x04null" * 1000)
+            connection.recv(100)
+        door.serve = serve
+        """,
+    "the door opened elsewhere": """
+        import rnncourse.grading.door as door, os, socket
+        def serve(path):
+            os.unlink(path)
+            other = socket.socket(socket.AF_UNIX)
+            other.bind(path)
+        door.serve = serve
+        """,
+    "a number without an end": "count_parameters = lambda *a: 10 ** 10**6",
+    "a list in itself": """
+        def count_parameters(*a):
+            found = []
+            found.append(found)
+            return found
+        """,
+    "a generator without an end": """
+        import itertools
+        count_parameters = lambda *a: itertools.repeat(5)
+        """,
+    "a very large array": "count_parameters = lambda *a: np.ones(2**25)",
+    "exit in an answer": "count_parameters = lambda *a: exit()",
 }
-ONLY_THAT_QUESTION = {
-    *("shell", "asserts left out", "cells rewritten", "shell replaced", "kernel patched"),
-    "equal to everything",
-    *("endless loop", "ten gigabytes", "sys exit", "hundred megabytes printed", "a large file"),
-    *("numpy testing patched", "checks patched", "assertion error patched"),
-    *("code of a check replaced", "modules replaced"),
+# After these the kernel is gone, or its owner has made it useless.
+MORE_THAN_THAT_QUESTION = {
+    *("endless loop that cannot be interrupted", "kernel killed", "parent killed"),
+    *("ten gigabytes in pieces", "a thousand processes", "exit in an answer"),
+    *("cells rewritten", "shell replaced", "kernel patched", "asserts left out"),
+    *("modules replaced", "nobody at the door", "nonsense at the door"),
+    *("the door opened elsewhere", "gigabytes in files"),
+}
+# What nobody can tell from an honest mistake.
+MISTAKES = {
+    *("equal to everything", "a number without an end", "a list in itself"),
+    *("a generator without an end", "a very large array"),
 }
 
 
@@ -151,21 +250,21 @@ def work(tmp_path_factory):
     outputs.cells[-1].source += "x" * 30 * 2**20
     work.hand_in("a giant notebook", outputs)
 
-    work.grades = work.grade(seconds=6)
+    work.grades = work.grade(seconds=6, jobs=2)
     return work
 
 
 @pytest.mark.parametrize("student", CELLS)
 def test_a_bad_cell_costs_its_question_and_is_reported(work, student):
     grade = work.grades[student]
-    if student != "equal to everything":  # its own class is nothing unusual
-        unwalled = student == "parent killed" and not execute.bubblewrap()
+    if student not in MISTAKES:
+        unwalled = student == "parent killed" and not walls.bubblewrap()
         assert grade.status == ("not graded" if unwalled else "look")
         assert grade.notes
     assert grade.questions["test-count"] == 0
-    if student != "parent killed" or execute.bubblewrap():
+    if student != "parent killed" or walls.bubblewrap():
         assert grade.questions["test-forward"] == 3  # it stands before
-    if student in ONLY_THAT_QUESTION:
+    if student not in MORE_THAN_THAT_QUESTION:
         assert work.lost(grade) == {"test-count"}
 
 
@@ -178,15 +277,20 @@ def test_a_bad_cell_costs_its_question_and_is_reported(work, student):
         ("sys exit", "SystemExit"),
         ("kernel killed", "ended the kernel"),
         ("hundred megabytes printed", "printed more than 100000 bytes"),
-        ("numpy testing patched", "numpy.allclose"),
-        ("checks patched", "rnncourse.grading.expect_close"),
-        ("assertion error patched", "builtins.AssertionError"),
-        ("code of a check replaced", "library: rnncourse.grading.expect_equal"),
-        ("asserts left out", "IPython's ast_transformers"),
-        ("cells rewritten", "IPython's input_transformers_post"),
-        ("shell replaced", "IPython's shell: run_cell_async"),
-        ("kernel patched", "do_execute"),
-        ("modules replaced", "worth a look: import types"),
+        ("numpy testing patched", "assigns to np.allclose"),
+        ("checks patched", "import rnncourse.grading.expectations"),
+        ("assertion error patched", "import builtins"),
+        ("code of a check replaced", "worth a look: .__code__"),
+        ("checks rebound", "worth a look: expect_equal"),
+        ("jump to return", "worth a look: .settrace, .sys"),
+        ("an array that looks up", "import inspect"),
+        ("asserts left out", "get_ipython"),
+        ("cells rewritten", "get_ipython"),
+        ("shell replaced", "get_ipython"),
+        ("kernel patched", "get_ipython"),
+        ("modules replaced", "import types"),
+        ("nobody at the door", "import rnncourse.grading.door"),
+        ("exit in an answer", "ended the kernel"),
         ("cells deleted", "cell 'test-forward' was deleted"),
         ("tests edited", "test cell 'test-forward' was edited"),
         ("every cell twice", "was there twice"),
@@ -248,8 +352,6 @@ def test_stored_outputs_stay_small(work):
 
 
 def test_every_student_is_in_the_exported_grades(work, tmp_path):
-    from rnncourse.grading import course
-
     course.export(work.course, tmp_path / "grades.csv")
     lines = (tmp_path / "grades.csv").read_text().splitlines()
     assert len(lines) == 1 + len(work.grades)
@@ -257,19 +359,45 @@ def test_every_student_is_in_the_exported_grades(work, tmp_path):
     assert all(student in report for student in work.grades)
 
 
-@pytest.mark.skipif(not execute.bubblewrap(), reason="bubblewrap is not to be had on this machine")
-def test_walls_hide_the_course_and_cut_the_network(work):
-    (work.inbox).joinpath("keep").mkdir(exist_ok=True)
+@pytest.mark.skipif(not walls.bubblewrap(), reason="bubblewrap is not to be had on this machine")
+@pytest.mark.parametrize(
+    ("student", "note"),
+    [
+        ("ten gigabytes in pieces", "it used more than 4 GB of memory"),
+        ("a thousand processes", "it started more than 64 processes"),
+        ("gigabytes in files", "worth a look: .environ, __import__, open"),
+    ],
+)
+def test_a_submission_is_limited_as_a_whole(work, student, note):
+    assert any(note in line for line in work.grades[student].notes), work.grades[student].notes
+
+
+@pytest.mark.skipif(not walls.bubblewrap(), reason="bubblewrap is not to be had on this machine")
+def test_walls_hide_everything_but_python_and_cut_the_network(work):
+    work.inbox.joinpath("keep").mkdir(exist_ok=True)
+    secrets = [work.course, work.inbox, work.source.parent, ROOT / "tests", Path.home()]
+    secrets = [*map(str, secrets), "/etc/passwd", sys.prefix + "/../tests", "/var", "/proc/1/root"]
     seen = code(f"""
         import os, socket
+        import numpy as np
         found = []
-        for path in ({str(work.course)!r}, {str(work.source.parent)!r}):
-            found += [f for _, _, files in os.walk(path) for f in files]
-        try:
-            open({str(work.inbox / "keep" / "mark")!r}, "w")
-            found.append("wrote elsewhere")
-        except OSError:
-            pass
+        for path in {secrets!r}:
+            own = (os.path.realpath(p) for p in {[sys.prefix, sys.base_prefix]!r})
+            own = [*own, "/home/student", "/proc", "/usr", "/lib"]
+            for place, folders, names in os.walk(path):
+                folders[:] = [f for f in folders if os.path.join(place, f) not in own]
+                folders[:] = [f for f in folders if os.path.join(place, f) != "/proc/1/root/proc"]
+                found += [os.path.join(place, f) for f in names if path != "/proc/1/root"]
+            try:
+                found.append(np.fromfile(path, "u1")[:3])
+            except OSError:
+                pass
+        for place in ("/", "/dev", "/usr", {str(work.inbox / "keep")!r}, {str(ROOT)!r}):
+            try:
+                open(os.path.join(place, "mark"), "w")
+                found.append(f"wrote in {{place}}")
+            except OSError:
+                pass
         try:
             socket.create_connection(("127.0.0.1", 1), timeout=1)
         except ConnectionRefusedError:
@@ -278,15 +406,16 @@ def test_walls_hide_the_course_and_cut_the_network(work):
             pass
         found += [name for _, name in socket.if_nameindex() if name != "lo"]
         found += ["processes"] if len([p for p in os.listdir("/proc") if p.isdigit()]) > 5 else []
+        found += [name for name in os.environ if "TOKEN" in name or "SECRET" in name]
+        found += [name for name in os.listdir() if name != ".ipython"]
         print("FOUND", found)
     """)
     work.hand_in("spy", work.answer({"count": seen}))
     work.grade()
-    path = work.course / "autograded" / "spy" / work.name / f"{work.name}.ipynb"
-    assert "FOUND []" in path.read_text()
+    assert "FOUND []" in work.printed("spy")
 
 
-@pytest.mark.skipif(not execute.bubblewrap(), reason="bubblewrap is not to be had on this machine")
+@pytest.mark.skipif(not walls.bubblewrap(), reason="bubblewrap is not to be had on this machine")
 def test_a_vandal_finds_nothing_to_destroy(work):
     before = work.grades["a honest one"].questions
     text = f"""
@@ -296,6 +425,75 @@ def test_a_vandal_finds_nothing_to_destroy(work):
         """
     work.hand_in("vandal", work.answer({"count": code(text)}))
     assert work.grade()["a honest one"].questions == before
+
+
+def test_no_line_of_a_test_reaches_the_submission(work):
+    """Whatever it can look through: its own history, its frames, and what it is asked."""
+    look = code("""
+        import gc, inspect
+        def forward(*given):
+            print("ASKED", [type(g).__name__ for g in given])
+            print(In[-3:])
+            for info in inspect.stack():
+                print(info.filename, info.code_context, str(info.frame.f_locals)[:5000])
+            hint = "?gnissim h_b si"[::-1]  # of the test
+            for thing in gc.get_objects():
+                if hint in str(thing):
+                    print(thing)
+            raise ValueError
+        """)
+    work.hand_in("looks around", work.answer({"forward": look}))
+    grade = work.grade()["looks around"]
+    printed = work.printed("looks around")
+    assert "ASKED" in printed
+    assert "is b_h missing?" not in printed
+    assert "_test" not in printed
+    assert {"test-forward", "test-lengths"} <= work.lost(grade)
+
+
+def test_scripts_in_a_text_do_not_run_where_it_is_read(work):
+    text = (
+        "Because $a<b$ & <b>so</b>: <script>alert(1)</script> <img src=x onerror=alert(2)> "
+        "[see](JavaScript:alert(3)) $\\href{javascript:alert(4)}{x}$ <iframe src='x'></iframe> "
+        "[see](java&#115;cript:alert(5)) [see](<java\tscript:alert(6)>) &lt;script>alert(7)"
+    )
+    notebook = work.answer({"why-tanh": text})
+    show = "from IPython.display import HTML, Javascript, Latex, Markdown, SVG, display\n"
+    show += "display(HTML('<script>alert(8)</script>'), Javascript('alert(9)'), "
+    show += "Markdown('<script>alert(10)</script>'), Latex(r'$\\href{javascript:alert(11)}{x}$'), "
+    show += "SVG('<svg><script>alert(12)</script></svg>'))"
+    notebook.cells.append(new_code_cell(show))
+    work.hand_in("author", notebook)
+    work.grade()
+    page, _ = HTMLExporter().from_notebook_node(work.autograded("author"))
+    body = page[page.rindex("Because") :]
+    assert "alert(1)" in body
+    tags = re.findall(r"<[a-zA-Z][^>]*>", body)
+    assert not [tag for tag in tags if re.search(r"alert|iframe|(?i:script)|href", tag)]
+    assert not re.search(r"(?i)\\href|javascript:", body)
+    assert "$a&lt; b$" in body
+
+
+def test_grading_without_walls_has_to_be_asked_for(work, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(course, "bubblewrap", lambda: None)
+    with pytest.raises(RuntimeError, match="add --submissions-may-read-and-change-my-files"):
+        work.grade(walls="bwrap")
+    monkeypatch.setattr(walls, "bubblewrap", lambda: None)
+    other = Submissions(SETS_03, tmp_path)
+    other.hand_in("ada", other.answer())
+    course.collect(other.name, other.inbox, other.course)
+    _, _, log = course._autograde(other.course, 30, "bwrap", other.name, "ada")
+    assert "expected bubblewrap, which is missing" in log  # nbgrader's own command, too
+
+
+@pytest.mark.parametrize("student", ["checks rebound", "jump to return", "an array that looks up"])
+def test_without_walls_no_trick_gets_a_point_and_the_report_says_so(tmp_path, student):
+    work = Submissions(SETS_03, tmp_path)
+    work.hand_in(student, work.answer({"count": code(CELLS[student])}))
+    (grade,) = work.grade(walls="none").values()
+    assert work.lost(grade) == {"test-count"}
+    assert grade.status == "look"
+    assert "it ran without walls: it could read and change what you can" in grade.notes
 
 
 def test_without_walls_a_killed_grader_costs_nobody_else(tmp_path):

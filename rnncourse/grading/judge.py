@@ -1,0 +1,90 @@
+"""The judge: runs tests in a process that never runs a line of a submission.
+
+A test's names are looked up among those of the set's own locked cells, and then asked for at the
+`door`, behind which the submission runs in a kernel of its own. What comes back is plain data.
+
+``python -m rnncourse.grading.judge SOCKET`` opens the door there, says so with a line, and reads
+one request a line (JSON: ``locked``, the sources of the locked cells so far; ``test``, the source
+of the test; ``seconds``). It answers each with a line: null when the test passed, else the error's
+name, text and lines.
+"""
+
+import builtins
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from .door import Door, Raised
+
+
+class Names(dict[str, object]):
+    """The names of a test; what it does not know itself, the submission is asked for."""
+
+    def __init__(self, known: dict[str, object], door: Door) -> None:
+        super().__init__(known)
+        self._door = door
+
+    def __missing__(self, name: str) -> object:
+        if hasattr(builtins, name):
+            raise KeyError(name)  # Python looks there next
+        self[name] = self._door.get(name)
+        return self[name]
+
+
+@contextlib.contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"the test took longer than {seconds:.0f} s")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def run(test: str, locked: list[str], door: Door) -> list[str] | None:
+    """Run a test; return None when it passes, else the error's name, text and lines."""
+    names: dict[str, object] = {}
+    try:
+        for source in locked:
+            names = Names(names, door)
+            with contextlib.suppress(Exception):  # a wrong name, say: the test finds that itself
+                exec(compile(source, "<given>", "exec"), names)
+        exec(compile(test, "<test>", "exec"), Names(names, door))
+    except Raised as error:
+        return [error.name, error.text, error.lines]
+    except Exception as error:
+        return [type(error).__name__, str(error), ""]
+    return None
+
+
+def main(path: str) -> None:
+    """Answer requests until there are no more."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what tests print is nobody's business
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        print("ready", file=answers, flush=True)
+        for line in sys.stdin:
+            request: dict[str, Any] = json.loads(line)
+            try:
+                with _within(request["seconds"]), listening.accept()[0] as connection:
+                    door = Door(connection)
+                    found = run(request["test"], request["locked"], door)
+                    with contextlib.suppress(OSError):  # it need not hear that this is all
+                        door.end()
+            except Exception as error:
+                found = [type(error).__name__, str(error), ""]
+            print(json.dumps(found), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

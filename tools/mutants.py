@@ -1,0 +1,404 @@
+"""Do the tests of the problem sets find every small mistake? Make them all, and see.
+
+    python -m tools.mutants [03 ...]    grade each mutant of each solution and write the table
+
+A mutant is a reference solution with one small change: another name, an operator, a bound, an axis
+or a sign, a term or a statement left out, two arguments exchanged. A *stub* answers every question
+with numbers of the right shape. Each row of ``tests/problem_sets/mutants.csv`` says which change it
+was and which tests found it. A survivor is a hole in the tests, unless ``reason`` says why
+no test can find it.
+"""
+
+import argparse
+import ast
+import copy
+import csv
+import hashlib
+import os
+import re
+import resource
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+from nbformat import NotebookNode
+from nbgrader.utils import is_grade, is_solution
+from tqdm import tqdm
+
+from rnncourse.grading import course
+from tools.notebooks import NOTEBOOKS, ROOT
+
+TABLE = ROOT / "tests" / "problem_sets" / "mutants.csv"
+COLUMNS = ("set", "digest", "cell", "line", "change", "found by", "reason")
+SECONDS = 5  # for one mutant: some never end
+MEMORY = 3 * 2**30  # bytes
+STUDENT = {"RNNCOURSE_STUDENT": "ada"}
+
+_OTHER: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
+    ast.Add: (ast.Sub,),
+    ast.Sub: (ast.Add,),
+    ast.Mult: (ast.Div, ast.Add),
+    ast.Div: (ast.Mult,),
+    ast.FloorDiv: (ast.Div,),
+    ast.Mod: (ast.FloorDiv,),
+    ast.Pow: (ast.Mult,),
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+    ast.And: (ast.Or,),
+    ast.Or: (ast.And,),
+    ast.BitAnd: (ast.BitOr,),
+    ast.BitOr: (ast.BitAnd,),
+}
+_PLACEHOLDERS = ("None", "(None, None)")
+_KEPT = ("range", "len", "enumerate", "set", "list", "asarray", "array", "int", "float")
+_CALLS = {"max": "min", "min": "max", "argmax": "argmin", "sum": "mean", "mean": "sum"}
+_CALLS |= {"tanh": "sin", "exp": "expm1", "log": "log2", "log2": "log", "zeros": "ones"}
+_CALLS |= {"zeros_like": "ones_like", "eye": "ones_like", "var": "std", "std": "var"}
+_CALLS |= {"ceil": "floor", "cos": "sin", "sin": "cos", "real": "imag", "any": "all", "all": "any"}
+
+
+class Mutant(NamedTuple):
+    """One change: where, what, and the cell's source with it."""
+
+    cell: str
+    line: int
+    change: str
+    source: str
+
+
+def mutants(cell: str, source: str) -> Iterator[Mutant]:
+    """Yield all small changes of a cell."""
+    tree = ast.parse(source)
+    seen = {ast.unparse(tree)}
+    for parent, field, number, node, names in _places(tree, ()):
+        for other in _changes(node, names):
+            before = ast.unparse(node) if not _is_operator(node) else ast.unparse(parent)
+            _put(parent, field, number, other)
+            made = ast.unparse(ast.fix_missing_locations(tree))
+            after = ast.unparse(other) if not _is_operator(node) else ast.unparse(parent)
+            _put(parent, field, number, node)
+            if made not in seen:
+                seen.add(made)
+                line = getattr(node, "lineno", getattr(parent, "lineno", 0))
+                change = f"{_short(before)} -> {_short(after)}"
+                yield Mutant(cell, line, change, made)
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:90]
+
+
+def _is_operator(node: ast.AST) -> bool:
+    return isinstance(node, ast.operator | ast.cmpop | ast.boolop)
+
+
+def _put(parent: ast.AST, field: str, number: int | None, node: ast.AST) -> None:
+    if number is None:
+        setattr(parent, field, node)
+    else:
+        getattr(parent, field)[number] = node
+
+
+def _places(
+    node: ast.AST, names: tuple[str, ...]
+) -> Iterator[tuple[ast.AST, str, int | None, ast.AST, tuple[str, ...]]]:
+    """Yield each place of the tree, and the names that are bound where it is."""
+    if isinstance(node, ast.FunctionDef):
+        bound = [a.arg for a in node.args.args]
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                bound.append(part.id)
+        names = tuple(dict.fromkeys([*names, *bound]))
+    for field, value in ast.iter_fields(node):
+        if field in ("decorator_list", "returns", "annotation", "ctx", "args") and isinstance(
+            node, ast.FunctionDef
+        ):
+            continue
+        for number, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            if isinstance(child, ast.AST):
+                yield node, field, number, child, names
+                yield from _places(child, names)
+
+
+def _changes(node: ast.AST, names: tuple[str, ...]) -> Iterator[ast.AST]:
+    """Yield what a node may be changed into."""
+    for other in _OTHER.get(type(node), ()):
+        yield other()
+    text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    placeholder = isinstance(node, ast.Assign) and ast.unparse(node.value) in _PLACEHOLDERS
+    if isinstance(node, ast.Assign | ast.AugAssign | ast.Break | ast.Continue | ast.Expr):
+        if not text and not placeholder:
+            yield ast.Pass()
+    elif isinstance(node, ast.BinOp):
+        yield node.left
+        yield node.right
+        if not isinstance(node.op, ast.Add | ast.Mult):
+            yield ast.BinOp(node.right, node.op, node.left)
+    elif isinstance(node, ast.UnaryOp):
+        yield node.operand
+    elif isinstance(node, ast.Constant):
+        yield from _constants(node.value)
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+        yield from (ast.Name(name, node.ctx) for name in names if name != node.id)
+    elif isinstance(node, ast.Attribute) and node.attr == "T":
+        yield node.value
+    elif isinstance(node, ast.Slice):
+        yield from _slices(node)
+    elif isinstance(node, ast.IfExp):
+        yield node.body
+        yield node.orelse
+    elif isinstance(node, ast.If):
+        yield ast.If(ast.UnaryOp(ast.Not(), node.test), node.body, node.orelse)
+    elif isinstance(node, ast.Tuple) and isinstance(node.ctx, ast.Load):
+        yield from _swapped(node)
+    elif isinstance(node, ast.comprehension) and node.ifs:
+        yield ast.comprehension(node.target, node.iter, [], node.is_async)
+    if isinstance(node, ast.Call):
+        yield from _calls(node)
+
+
+def _constants(value: object) -> Iterator[ast.AST]:
+    if isinstance(value, bool):
+        yield ast.Constant(not value)
+    elif isinstance(value, int):
+        yield ast.Constant(value + 1)
+        yield ast.Constant(value - 1)
+    elif isinstance(value, float):
+        yield ast.Constant(value + 1)
+        yield ast.Constant(value / 2 if value else -1.0)
+
+
+def _slices(node: ast.Slice) -> Iterator[ast.AST]:
+    for field in ("lower", "upper", "step"):
+        if getattr(node, field) is not None:
+            other = copy.copy(node)
+            setattr(other, field, None)
+            yield other
+    one = ast.Constant(1)
+    if node.lower is None:
+        yield ast.Slice(one, node.upper, node.step)
+    if node.upper is None and node.step is None:
+        yield ast.Slice(node.lower, ast.UnaryOp(ast.USub(), one), node.step)
+
+
+def _swapped(node: ast.Tuple) -> Iterator[ast.AST]:
+    for i in range(len(node.elts) - 1):
+        entries = list(node.elts)
+        entries[i], entries[i + 1] = entries[i + 1], entries[i]
+        yield ast.Tuple(entries, node.ctx)
+
+
+def _calls(node: ast.Call) -> Iterator[ast.AST]:
+    for i, keyword in enumerate(node.keywords):
+        if keyword.arg != "dtype":
+            yield ast.Call(node.func, node.args, node.keywords[:i] + node.keywords[i + 1 :])
+    if len(node.args) >= 2:
+        yield ast.Call(node.func, [node.args[1], node.args[0], *node.args[2:]], node.keywords)
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if name in _CALLS:
+        func = copy.copy(node.func)
+        if isinstance(func, ast.Attribute):
+            func.attr = _CALLS[name]
+            yield ast.Call(func, node.args, node.keywords)
+        elif isinstance(func, ast.Name) and name in ("max", "min", "any", "all"):
+            func.id = _CALLS[name]
+            yield ast.Call(func, node.args, node.keywords)
+    if len(node.args) == 1 and name not in _KEPT:
+        yield node.args[0]
+    if isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) not in ("np", "math"):
+        yield node.func.value
+
+
+STUB = """
+def _stub(value):
+    import numpy as np
+    if callable(value):
+        return lambda *args, **kwargs: _stub(value(*args, **kwargs))
+    if isinstance(value, (list, tuple)):
+        return type(value)(_stub(entry) for entry in value)
+    if isinstance(value, np.ndarray) or isinstance(value, np.generic):
+        return np.full_like(value, {number})
+    if isinstance(value, (bool, int, float, complex)):
+        return type(value)({number})
+    return value
+
+"""
+
+
+def stub(source: str, number: int) -> str:
+    """Return a solution that answers with one number everywhere, in the right shapes."""
+    lines = [f"{name} = _stub({name})" for name in sorted(_bound(source))]
+    return source + STUB.replace("{number}", str(number)) + "\n".join(lines) + "\n"
+
+
+def _bound(source: str) -> set[str]:
+    """Return the names that a cell defines."""
+    names = set()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef):
+            names.add(node.name)
+        for part in ast.walk(node) if isinstance(node, ast.Assign) else ():
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                names.add(part.id)
+    return names
+
+
+def notebook(path: Path) -> NotebookNode:
+    """Return a set with its solutions, and its visible and hidden tests."""
+    return course.source_notebook(path)
+
+
+def digest(nb: NotebookNode, cell: str) -> str:
+    """Return what a cell's mutants depend on: the cell, and the tests of the set."""
+    parts = [c.source for c in nb.cells if c.id == cell or (is_grade(c) and not is_solution(c))]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def solutions(nb: NotebookNode) -> dict[str, str]:
+    """Return the cells with a solution in code, by name."""
+    return {c.id: c.source for c in nb.cells if is_solution(c) and c.cell_type == "code"}
+
+
+def tests(nb: NotebookNode) -> set[str]:
+    """Return the names of the test cells."""
+    return {c.id for c in nb.cells if is_grade(c) and not is_solution(c)}
+
+
+def all_of(nb: NotebookNode) -> dict[tuple[str, int, str], dict[str, str]]:
+    """Return all mutants and stubs of a set: cell, line and change, and the sources to run."""
+    found = {}
+    for name, source in solutions(nb).items():
+        for mutant in mutants(name, source):
+            found[name, mutant.line, mutant.change] = {name: mutant.source}
+    for number in (0, 1):
+        stubs = {name: stub(source, number) for name, source in solutions(nb).items()}
+        for test in sorted(tests(nb)):
+            found[test, 0, f"every answer is {number}"] = stubs
+    return found
+
+
+def survives(row: dict[str, str]) -> bool:
+    """Return whether no test found a change, or a stub's test did not fail."""
+    stub_passed = row["line"] == "0" and row["cell"] not in row["found by"].split()
+    return row["found by"] == "" or stub_passed
+
+
+def read() -> list[dict[str, str]]:
+    """Return the rows of the table."""
+    if not TABLE.exists():
+        return []
+    with TABLE.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+class Rehearsal:
+    """A set that is ready for its tests: all its cells have run, with the reference solutions.
+
+    Each mutant runs in a copy of this process, which ends with it.
+    """
+
+    def __init__(self, nb: NotebookNode) -> None:
+        self.names: dict[str, object] = {"__name__": "__main__"}
+        self.tests = {c.id: c.source for c in nb.cells if c.id in tests(nb)}
+        with mock.patch.dict(os.environ, STUDENT):
+            for cell in nb.cells:
+                own = "nbgrader" in cell.metadata  # the others install the package
+                if own and cell.cell_type == "code" and cell.id not in self.tests:
+                    exec(compile(cell.source, cell.id, "exec"), self.names)
+
+    def found_by(self, changed: dict[str, str], *, all_tests: bool) -> str:
+        """Return the names of the tests that fail; the first one is enough, if not all are asked.
+
+        A mutant that takes too long, or ends its process, is found by the clock.
+        """
+        read, write = os.pipe()
+        if (child := os.fork()) == 0:
+            os.close(read)
+            os.write(write, " ".join(self._failed(changed, all_tests=all_tests)).encode() or b"-")
+            os._exit(0)
+        os.close(write)
+        with os.fdopen(read) as file:
+            found = file.read()
+        os.waitpid(child, 0)
+        return "" if found == "-" else found or "the clock"
+
+    def _failed(self, changed: dict[str, str], *, all_tests: bool) -> Iterator[str]:
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        os.environ |= STUDENT
+        signal.alarm(SECONDS)  # ends this process
+        warnings.simplefilter("ignore")
+        bound = set().union(*(_bound(source) for source in changed.values()))
+        try:
+            for name, source in changed.items():
+                exec(compile(source, name, "exec"), self.names)
+        except Exception:
+            yield "the cell itself"
+            return
+        for name, source in self.tests.items():
+            if all_tests or any(re.search(rf"\b{re.escape(b)}\b", source) for b in bound):
+                try:
+                    exec(compile(source, name, "exec"), self.names)
+                except Exception:
+                    yield name
+                    if not all_tests:
+                        return
+
+
+def run(path: Path) -> list[dict[str, str]]:
+    """Grade all mutants of a set, those known already excepted; return its rows."""
+    name, nb = path.stem[:2], notebook(path)
+    old = {(r["cell"], r["line"], r["change"]): r for r in read() if r["set"] == name}
+    rehearsal = Rehearsal(nb)
+    rows = []
+    for (cell, line, change), sources in tqdm(all_of(nb).items(), name):
+        mark = digest(nb, cell)
+        before = old.get((cell, str(line), change))
+        if before is not None and before["digest"] == mark:
+            rows.append(before)
+            continue
+        found = rehearsal.found_by(sources, all_tests=not line)
+        row = {"set": name, "digest": mark, "cell": cell, "line": str(line), "change": change}
+        row |= {"found by": found, "reason": before["reason"] if before else ""}
+        rows.append(row if survives(row) else row | {"reason": ""})
+    return rows
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("sets", nargs="*", help="03 ...; all by default")
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args(arguments)
+    paths = sorted((NOTEBOOKS / "problem-sets").glob("[0-9][0-9]-*.md"))
+    chosen = [path for path in paths if not options.sets or path.stem[:2] in options.sets]
+    done = {path.stem[:2] for path in chosen}
+    rows = [row for row in read() if row["set"] not in done]
+    with ProcessPoolExecutor(options.jobs, max_tasks_per_child=1) as pool:
+        for found in pool.map(run, chosen):
+            rows += found
+    rows.sort(key=lambda row: row["set"])
+    with TABLE.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+    left = [row for row in rows if survives(row) and not row["reason"]]
+    for row in left:
+        print(f"{row['set']}, {row['cell']}, line {row['line']}: {row['change']}")
+    print(f"{len(rows)} mutants, {sum(map(survives, rows))} survive, {len(left)} without a reason")
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
