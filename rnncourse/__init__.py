@@ -6,14 +6,14 @@ Where things are::
     ├── reference       NumPy, forward and backward by hand; files written to be read
     │   ├── rnn             the recurrent network
     │   ├── lstm            long short-term memory, with or without peepholes
-    │   ├── gru             gated recurrent units, both ways to reset
+    │   ├── gru             gated recurrent units, reset after the product or before
     │   ├── stack           what these three share: layers, directions, lengths, weights
     │   ├── layers          linear layer, softmax with cross-entropy and mask
     │   ├── embedding       a vector for each token
     │   ├── normalization   layer normalization
     │   ├── attention       additive and dot-product attention
     │   ├── ctc             the loss of connectionist temporal classification
-    │   ├── optim           SGD, Adam, clipping by norm
+    │   ├── optim           SGD, Adam, gradient clipping by norm
     │   └── gradcheck       central differences, relative error
     ├── torch           PyTorch layers, drop-ins for those of torch.nn
     │   ├── rnn             RNN, trained through the hand-derived pass
@@ -21,13 +21,13 @@ Where things are::
     │   ├── gru             GRU, likewise
     │   ├── layers          what these three share: layouts, layers, which pass runs
     │   ├── steps           how they go through time, forwards and backwards
-    │   ├── inputs          what all layers ask of the tensors that come in
-    │   ├── private         what PyTorch tells under private names alone
+    │   ├── inputs          checks of the tensors passed to a layer
+    │   ├── private         what PyTorch offers only under private names
     │   ├── scan            linear recurrences, all steps at once
-    │   ├── minimal         minGRU and minLSTM, whose gates look at the input alone
+    │   ├── minimal         minGRU and minLSTM, whose gates depend on the input alone
     │   ├── state_space     a diagonal state-space layer
     │   ├── linear_attention  attention without softmax: all at once, or as a recurrence
-    │   ├── attention       dot-product, additive, several heads; positions
+    │   ├── attention       dot-product, additive and multi-head; positions
     │   ├── transformer     a small one, with a key-value cache
     │   └── seq2seq         encoder and decoder, with or without attention
     ├── data            data sets, real and generated; each with a seed and a baseline
@@ -39,27 +39,27 @@ Where things are::
     │   ├── shapes          pictures of two shapes, with captions
     │   ├── speech          digits spoken by a model of the voice
     │   ├── music           melodies from a grammar; MIDI files and sound
-    │   ├── series          time series that statsmodels carries
+    │   ├── series          time series that come with statsmodels
     │   ├── translation     English and Spanish from one grammar, with alignments
     │   ├── files           readers for public formats: IDX, reviews, text pairs, recordings
     │   └── download        public data sets, with checksum and cache
-    ├── experiments     runs too long for a notebook: one file a question, its table beside it
-    │   └── machine         does what is missing, keeps the tables, ties them to the code
+    ├── experiments     runs too long for a notebook: a file per question, its table beside it
+    │   └── machine         does the missing runs, keeps the tables, ties them to the code
     ├── ngram           character n-grams, the baseline of language models
     ├── training        one training loop for the whole course
-    ├── checkpoint      stop and go on, to the same bits
+    ├── checkpoint      stop training and resume it, bit for bit
     ├── decoding        from scores to text: temperature, top-k, nucleus, beam search
     ├── metrics         perplexity, bits per character, edit distance, BLEU, calibration
     ├── plots           the look of the figures, the unrolled network
-    ├── interact        figures to operate in the page, without a kernel
+    ├── interact        figures with a slider, without a kernel
     ├── computer        where a measurement was made
-    ├── checks          errors that say what was expected and what came
-    ├── bench           our layers against torch.nn, as ratios of runs in turn
+    ├── checks          errors that say what was expected and what was passed
+    ├── bench           our layers against torch.nn, as ratios of alternating runs
     ├── renderings      a chapter's text for the site, and for notebooks opened anywhere
     └── grading         releases, grades and reports on the problem sets
 
-Arrows point one way. ``reference`` imports NumPy alone, ``torch`` never imports ``reference``,
-and the two meet in the tests. Nothing here imports anything of the book.
+Imports go one way. ``reference`` needs only NumPy, ``torch`` never imports ``reference``,
+and the two meet in the tests. Nothing here imports anything from the book.
 """
 
 __version__ = "0.2.0.dev0"

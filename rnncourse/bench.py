@@ -1,9 +1,9 @@
 """Time our layers against ``torch.nn``: ``python -m rnncourse.bench``, or ``make bench``.
 
-And the scan against the loop; on a GPU, the kernel against the scan.
+It also times the scan against the loop and, on a GPU, the kernel against the scan.
 
-One run of each in turn, again and again, and the ratio of each pair: where the machine is busy or
-its clock changes, both of a pair feel it. What is reported is the median of those ratios.
+The two run in turn, again and again, and each pair of runs gives a ratio: where the machine is busy
+or its clock changes, both of a pair feel it. What is reported is the median of those ratios.
 """
 
 import argparse
@@ -35,8 +35,8 @@ from rnncourse.torch.scan import (
 PAIRS = [(RNN, torch.nn.RNN), (GRU, torch.nn.GRU), (LSTM, torch.nn.LSTM)]
 STEPS = ("training", "training, inner layer", "inference")
 
-# (T, B, I, H): from the size of a homework to that of a word-level language model; long sequences,
-# and one alone; and the few steps of a decoder, where the default must not be slower than torch.nn.
+# (T, B, I, H): from the size of homework to that of a word-level language model; long sequences,
+# also single ones; the few steps of a decoder, where the default must not be slower than torch.nn.
 SIZES = [(64, 32, 64, 128), (128, 32, 128, 256), (256, 64, 64, 64), (35, 20, 200, 200)]
 SIZES += [(32, 8, 16, 32), (1024, 8, 64, 128), (1024, 1, 64, 128), (128, 1, 64, 128)]
 SIZES += [(4, 32, 64, 128), (2, 32, 64, 128), (1, 32, 64, 128), (1, 1, 64, 128)]
@@ -80,7 +80,7 @@ def ratios(
     Returns
     -------
     slow_seconds, fast_seconds
-        One number a pair. ``statistics.median(s / f for s, f in zip(*...))`` above 1 means that
+        One number per pair. ``statistics.median(s / f for s, f in zip(*...))`` above 1 means that
         ``fast`` deserves its name.
     """
     times: tuple[list[float], list[float]] = ([], [])
@@ -130,8 +130,8 @@ def one_step(
     T, B, I
         Size of its input.
     step
-        ``"training"`` (forward and backward), ``"training, inner layer"`` (by the inputs too, as
-        every layer but the first must) or ``"inference"``.
+        ``"training"`` (forward and backward), ``"training, inner layer"`` (with respect to the
+        inputs too, as every layer but the first must) or ``"inference"``.
     """
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(T, B, I, generator=generator).requires_grad_(step == STEPS[1])
@@ -161,10 +161,10 @@ def _quiet() -> Iterator[None]:
 def peak_memory(step: Callable[[], object], runs: int = 3) -> int:
     """Return how much memory PyTorch takes at most while ``step`` runs, in bytes.
 
-    Counted is what PyTorch allocates during the step, on the CPU: neither what was there before
-    nor what a library behind it keeps for itself. A step may begin by giving back what an earlier
+    This counts what PyTorch allocates on the CPU during the step, but neither what was there before
+    nor what a library below it keeps for itself. A step may begin by giving back what an earlier
     one left (gradients), and the profiler may miss that; so the rise from the lowest moment is
-    taken, and the middle one of ``runs`` runs.
+    taken, and the median of ``runs`` runs.
     """
     step()
     rises: list[int] = []
@@ -209,7 +209,7 @@ def compare(layer: int, size: tuple[int, int, int, int], step: str, runs: int) -
 
 
 class ScanRow(NamedTuple):
-    """One line on linear recurrences: medians in seconds of a device's two ways."""
+    """One line on linear recurrences: medians in seconds for the two ways on a device."""
 
     device: str
     size: tuple[int, int, int]
@@ -221,12 +221,12 @@ class ScanRow(NamedTuple):
 def one_scan(
     solve: Callable[..., torch.Tensor], size: tuple[int, int, int], step: str, device: str
 ) -> Callable[[], object]:
-    """Return a function that solves a recurrence on fixed random data, and waits for its end.
+    """Return a function that solves a recurrence on fixed random data, and waits until it is done.
 
     Parameters
     ----------
     solve
-        :func:`~rnncourse.torch.scan.linear_recurrence`, or what does the same.
+        :func:`~rnncourse.torch.scan.linear_recurrence`, or a function that does the same.
     size
         T, B and H.
     step
@@ -258,7 +258,7 @@ def compare_scans(device: str, size: tuple[int, int, int], step: str, runs: int)
 
 
 def scan_section(rows: Sequence[ScanRow], runs: int) -> list[str]:
-    """Return the lines of the page on linear recurrences, and of a device that was not there."""
+    """Return the lines of the page on linear recurrences; they also name a device not measured."""
     lines = [
         "",
         "(scans)=",

@@ -1,4 +1,4 @@
-"""Training that goes on to the same bits after it was killed."""
+"""Training that resumes after it was killed, and ends at the same bits."""
 
 import copy
 import os
@@ -15,13 +15,13 @@ from rnncourse.training import History
 
 @runtime_checkable
 class Stateful(Protocol):
-    """What knows its own state: models, optimizers, schedulers, ``EarlyStopping`` and others."""
+    """What can save and restore its state: a model, optimizer, scheduler, ``EarlyStopping``, ..."""
 
     def state_dict(self) -> Any:
         """Return the state."""
 
     def load_state_dict(self, state: Any, /) -> Any:
-        """Take the state over."""
+        """Restore the state."""
 
 
 Part = Stateful | torch.Generator | np.random.Generator
@@ -37,25 +37,25 @@ _NUMPY += {type(np.dtype(c)) for c in "?" + np.typecodes["AllInteger"] + np.type
 
 
 class Checkpoint:
-    """Writes to a file, every so many steps, all that training needs to go on from there.
+    """Writes to a file, every few steps, all that training needs to resume from there.
 
     Use one as ``on_step`` of :func:`~rnncourse.training.fit`, with the history that :meth:`load`
     returns. Where early stopping is used too, it comes first, so that its state is saved with
     the step: ``on_step=lambda *step: stop(*step) or checkpoint(*step)``.
 
-    The file holds the parts, the history, and the state of PyTorch's own random numbers, which
-    dropout draws from. What could not be loaded again is never written: the states of the parts
-    are tensors, NumPy's numbers and arrays, numbers and text, in lists, tuples and dictionaries at
-    any depth. The file does not hold the place in the batches. Either make the same batches
-    again and leave those out that are done, as in the example; or, where nothing but a random
-    generator decides on the next batch, give this generator as a part, and leave none out.
+    The file contains the parts, the history, and the state of PyTorch's global random generators,
+    which dropout draws from. What could not be loaded again is never written: the states of the
+    parts are tensors, NumPy's numbers and arrays, numbers and text, in lists, tuples and
+    dictionaries at any depth. The file does not contain the position in the batches. Either make
+    the same batches again and skip those that are done, as in the example; or, where a random
+    generator alone determines the next batch, pass that generator as a part, and skip none.
 
     Parameters
     ----------
     path
-        The file. Another file is written and then renamed to it, so at any moment it is whole.
+        The file. Another file is written and then renamed to it, so it is complete at any moment.
     every
-        How many steps lie between two writes.
+        Number of steps from one write to the next.
     parts
         Model, optimizer, scheduler, and all else that changes in training: what has
         ``state_dict`` and ``load_state_dict``, PyTorch generators, NumPy generators.
@@ -72,8 +72,8 @@ class Checkpoint:
 
     Examples
     --------
-    The same lines start training and, after a kill, go on with it. Here the first run ends after
-    12 steps, and the second goes on from the 10 steps that were saved:
+    The same lines start training and, after it was killed, resume it. Here the first run ends after
+    12 steps, and the second continues from the 10 steps that were saved:
 
     >>> import itertools, tempfile
     >>> from torch import nn
@@ -131,13 +131,13 @@ class Checkpoint:
             self.save()
 
     def save(self) -> None:
-        """Write the file, and read it back before it replaces the one that is there.
+        """Write the file, and read it back before it replaces the old one.
 
         Raises
         ------
         TypeError
-            If the state of a part holds something that could not be loaded again. The file that
-            is there stays.
+            If the state of a part contains something that could not be loaded again. The old file
+            stays.
         """
         states = {name: _state(part) for name, part in self.parts.items()}
         content = {
@@ -163,7 +163,7 @@ class Checkpoint:
         os.replace(new, self.path)
 
     def load(self) -> History:
-        """Bring all parts back to where the file was written; do nothing if there is no file.
+        """Restore all parts as they were when the file was written; do nothing if there is none.
 
         Returns
         -------
@@ -173,7 +173,8 @@ class Checkpoint:
         Raises
         ------
         ValueError
-            If the file is no checkpoint, or one with other parts. The parts are then as before.
+            If the file is not a checkpoint, or one with other parts. The parts then stay as they
+            were.
         """
         try:
             file = self.path.open("rb")

@@ -1,7 +1,7 @@
 """Checks of arguments, shared by the NumPy and the PyTorch side.
 
-Every message names the argument, what was expected and what came. The functions look at shapes
-and names alone, so they need neither library.
+Every message names the argument, what was expected and what was passed. The functions look only at
+shapes and names, so they need neither library.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,9 +15,9 @@ def check_shape(name: str, shape: Sequence[int], expected: Sequence[int | str]) 
     name
         The argument's name, for the message.
     shape
-        The shape that came.
+        The actual shape.
     expected
-        One entry an axis: a number that must match, or a letter that stands for any size of at
+        One entry per axis: a number that must match, or a letter that stands for any size of at
         least one.
 
     Raises
@@ -47,7 +47,7 @@ def check_shape(name: str, shape: Sequence[int], expected: Sequence[int | str]) 
 
 
 def check_type(name: str, value: object, kind: type) -> None:
-    """Check that a value is of a kind: NumPy's array or generator, or PyTorch's tensor.
+    """Check that a value has a type, such as NumPy's array or generator, or PyTorch's tensor.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def check_lengths(lengths: Sequence[int], steps: int, batch: int | None = None) 
     Parameters
     ----------
     lengths
-        One whole number a sequence.
+        One whole number per sequence.
     steps, batch
         The batch's T and B; any B if left out.
 
@@ -123,7 +123,7 @@ def check_lengths(lengths: Sequence[int], steps: int, batch: int | None = None) 
     TypeError
         If a length is not a whole number.
     ValueError
-        If there is not one length a sequence, or one is below 1 or above T.
+        If there is not one length per sequence, or one is below 1 or above T.
     """
     if not hasattr(lengths, "__len__"):
         raise TypeError(f"lengths: expected one number a sequence, got {lengths!r}")

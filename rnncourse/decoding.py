@@ -1,4 +1,4 @@
-"""From a model's scores to text: draw the next symbol again and again, or search the best text."""
+"""From a model's scores to text: draw symbol after symbol, or search for the best text."""
 
 import math
 from collections.abc import Callable
@@ -27,14 +27,14 @@ def sample_next(
     logits
         Scores of the V symbols, ``(B, V)``. A symbol with score ``-inf`` is never drawn.
     temperature
-        Divides the scores: below 1 the likely becomes likelier, above 1 chances even out. At 0
-        the symbol with the highest score is taken.
+        Divides the scores: below 1 likely symbols become likelier, above 1 the probabilities even
+        out. At 0 the symbol with the highest score is taken.
     top_k
-        Draw among the k highest scores only; None is all.
+        Draw only among the symbols with the k highest scores; None means all.
     top_p
         Draw among the fewest symbols that together have at least this probability, the likeliest
-        first, after temperature and ``top_k`` (nucleus sampling, Holtzman et al. 2020); None is
-        all.
+        first, after temperature and ``top_k`` (nucleus sampling, Holtzman et al., 2020); None
+        means all.
     generator
         Random generator, on the device of ``logits``.
 
@@ -46,9 +46,9 @@ def sample_next(
     Raises
     ------
     TypeError, ValueError
-        If ``logits`` is no tensor, has another shape, holds NaN or ``inf``, or has a row of
-        ``-inf`` alone; if ``temperature`` is negative or not finite; if ``top_k`` is not between 1
-        and V, or ``top_p`` not above 0 and at most 1.
+        If ``logits`` is not a tensor, has the wrong shape or dtype, contains NaN or ``inf``, or has
+        a row of nothing but ``-inf``; if ``temperature`` is negative or not finite; if ``top_k`` is
+        not between 1 and V, or ``top_p`` is not above 0 and at most 1.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def _sample(
     scores, symbols = logits.topk(top_k or logits.shape[1])
     chances = ((scores - best) / temperature).softmax(1)
     if top_p is not None:
-        before = chances.cumsum(1) - chances  # what the likelier symbols have together
+        before = chances.cumsum(1) - chances  # what the likelier symbols add up to
         chances = chances.masked_fill(before >= top_p, 0)
     return symbols.gather(1, _draw(chances, generator)[:, None])[:, 0]
 
@@ -96,7 +96,7 @@ def _draw(chances: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def _best(logits: Tensor) -> Tensor:
-    """Return the highest score of each row, ``(B, 1)``: NaN if the row holds one."""
+    """Return the highest score of each row, ``(B, 1)``: NaN if the row contains one."""
     check_type("logits", logits, Tensor)
     check_shape("logits", logits.shape, ("B", "V"))
     if not logits.is_floating_point():
@@ -132,7 +132,7 @@ def generate(
     Parameters
     ----------
     step
-        Takes one symbol a sequence, ``(B,)``, and the state; returns the scores of the next
+        Takes one symbol per sequence, ``(B,)``, and the state; returns the scores of the next
         symbol, ``(B, V)``, and the new state. It runs without recording gradients.
     state
         The state before the prompt, whatever ``step`` takes.
@@ -141,7 +141,7 @@ def generate(
     n
         How many symbols to draw.
     temperature, top_k, top_p, generator
-        As for :func:`sample_next`.
+        As in :func:`sample_next`.
 
     Returns
     -------
@@ -151,7 +151,7 @@ def generate(
     Raises
     ------
     TypeError, ValueError
-        If the prompt has another type, shape or dtype, ``n`` is not a whole number of at least 0,
+        If the prompt has the wrong type, shape or dtype, ``n`` is not a whole number of at least 0,
         or :func:`sample_next` refuses the scores.
 
     Examples
@@ -192,10 +192,10 @@ class Beams(NamedTuple):
         Symbols without the start, int64 ``(T, B, K)``; after its end a hypothesis is filled with
         ``eos``. T is at most ``n``.
     scores
-        Log probability divided by ``length ** length_penalty``, ``(B, K)``; ``-inf`` for what
-        cannot be.
+        Log probability divided by ``length ** length_penalty``, ``(B, K)``; ``-inf`` for an
+        impossible text.
     lengths
-        Number of symbols, with the ``eos`` at the end, int64 ``(B, K)``.
+        Number of symbols, including the ``eos`` at the end, int64 ``(B, K)``.
     """
 
     ids: Tensor
@@ -222,13 +222,13 @@ def beam_search(
     Parameters
     ----------
     step
-        As for :func:`generate`. It first gets B symbols, then one for each hypothesis, B times K.
-        All that differs between sequences, an encoder's output too, must be in the state.
+        As in :func:`generate`. It first gets B symbols, then one for each hypothesis, B times K.
+        All that differs between sequences, an encoder's output included, must be in the state.
     state
         The state before ``start``: tensors, in tuples or lists at any depth. None and whole
         numbers in it are shared by all sequences.
     start
-        The symbol which each sequence goes on from, whole numbers ``(B,)``.
+        The symbol that each sequence continues from, whole numbers ``(B,)``.
     n
         The largest number of symbols.
     beam
@@ -237,10 +237,10 @@ def beam_search(
         The symbol that ends a text; None if there is none.
     length_penalty
         Scores are log probabilities divided by the length to this power. At 0 short texts win,
-        at 1 the mean for each symbol counts.
+        at 1 the mean per symbol counts.
     batch_axis
-        The axis of the sequences in all tensors of the state that ``step`` returns. The last but
-        one is right for ``(B, H)`` and for ``(num_layers, B, H)``.
+        The axis of the sequences in all tensors of the state that ``step`` returns. The default,
+        the second to last, is right for ``(B, H)`` and for ``(num_layers, B, H)``.
 
     Returns
     -------
@@ -250,8 +250,8 @@ def beam_search(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, shape, dtype or range, the scores of the symbols are not as
-        :func:`sample_next` needs them, or the state holds something else or another batch.
+        If an argument has the wrong type, shape, dtype or range, :func:`sample_next` would refuse
+        the scores, or the state contains other objects or a batch of a different size.
 
     Examples
     --------
@@ -290,7 +290,7 @@ def beam_search(
                 raise ValueError(f"step: expected scores of {B * K} rows, got {len(logits)}")
             if total is None:
                 total = logits.new_zeros(B, 1, dtype=torch.promote_types(logits.dtype, torch.float))
-            # What the model says after an end, or after what cannot be, does not matter.
+            # What the model says after an end, or after an impossible text, does not matter.
             logits = logits.masked_fill((ended | total.isinf()).view(-1, 1), 0)
             _check_finite(_best(logits))
             V = logits.shape[1]

@@ -1,4 +1,4 @@
-"""Figures that the reader operates in the page: no kernel, no other host."""
+"""Figures that the reader operates in the page: no kernel, no other server."""
 
 import base64
 import html
@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
-# Buttons and a range input are operated by keyboard and read out by screen readers as they are.
+# Buttons and a range input work with the keyboard and with screen readers as they are.
 _PAGE = Template("""\
 <figure id="$id" class="frames" style="margin:1em 0;max-width:44rem">
 <img src="$first" alt="$alt" width="$width" height="$height"
@@ -75,20 +75,20 @@ def frames(
     """Put figures behind a slider that works in the page itself.
 
     Each figure becomes a PNG of few colors inside the page, so nothing is fetched. With scripts
-    switched off the picture at ``start`` stands still.
+    switched off, only the picture at ``start`` is shown.
 
     Parameters
     ----------
     figures
-        One a position of the slider. They are closed.
+        One per position of the slider. They are closed.
     labels
-        What is said below each.
+        The text below each.
     name
         What the slider moves through; different for each slider of a page.
     alts
         Text in place of each picture, for those who do not see it.
     start
-        Which picture is there at first.
+        Which picture is shown first.
 
     Returns
     -------
@@ -98,14 +98,14 @@ def frames(
     Raises
     ------
     ValueError
-        If there is no figure, labels or alternative texts are not as many or one is empty, or
-        ``start`` is not one of the figures.
+        If there is no figure, there is not one label and one alternative text per figure, one of
+        these is empty, or ``start`` is not one of the figures.
     """
     if not figures:
         raise ValueError("figures: expected at least one, got none")
     for what, texts in (("labels", labels), ("alts", alts)):
         if len(texts) != len(figures):
-            raise ValueError(f"{what}: expected {len(figures)}, one a figure, got {len(texts)}")
+            raise ValueError(f"{what}: expected {len(figures)}, one per figure, got {len(texts)}")
         if not all(text.strip() for text in texts):
             raise ValueError(f"{what}: expected a text for each figure, got an empty one")
     if not 0 <= start < len(figures):
@@ -132,7 +132,7 @@ def frames(
 
 
 def _png(figure: Figure) -> tuple[str, tuple[int, int]]:
-    """Return a figure as a data address, and its width and height in pixels."""
+    """Return a figure as a data URL, and its width and height in pixels."""
     raw, small = io.BytesIO(), io.BytesIO()
     figure.savefig(raw, format="png")
     plt.close(figure)

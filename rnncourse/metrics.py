@@ -17,7 +17,7 @@ def perplexity(nll: SupportsFloat) -> float:
     Parameters
     ----------
     nll
-        Mean negative log likelihood a symbol, in nats (natural logarithm).
+        Mean negative log likelihood per symbol, in nats (natural logarithm).
 
     Raises
     ------
@@ -42,7 +42,7 @@ def bits_per_character(nll: SupportsFloat) -> float:
     Parameters
     ----------
     nll
-        Mean negative log likelihood a character, in nats (natural logarithm).
+        Mean negative log likelihood per character, in nats (natural logarithm).
 
     Raises
     ------
@@ -65,7 +65,7 @@ def _check(nll: SupportsFloat) -> float:
 
 
 def edit_distance(a: Sequence[Any], b: Sequence[Any]) -> int:
-    """Return how few insertions, deletions and replacements make one sequence into the other.
+    """Return how few insertions, deletions and replacements turn one sequence into the other.
 
     Source: Levenshtein (1966). The work grows with the product of the lengths.
 
@@ -89,15 +89,15 @@ def edit_distance(a: Sequence[Any], b: Sequence[Any]) -> int:
 
 
 def error_rate(hypotheses: Sequence[Sequence[Any]], references: Sequence[Sequence[Any]]) -> float:
-    """Return the edits that all hypotheses together need, over the length of all references.
+    """Return the edits that all hypotheses together need, per element of the references.
 
-    The character error rate for strings, the word error rate for lists of words. It is above 1 if
-    hypotheses are long and wrong.
+    The character error rate for strings, the word error rate for lists of words. It can exceed 1
+    if hypotheses are long and wrong.
 
     Raises
     ------
     TypeError, ValueError
-        If either is a single string, their numbers differ, or all references are empty.
+        If either is a single string, their numbers differ or are 0, or all references are empty.
 
     Examples
     --------
@@ -119,12 +119,12 @@ class Calibration(NamedTuple):
     Attributes
     ----------
     error
-        Expected calibration error: the gap between ``accuracy`` and ``confidence``, as mean over
-        all predictions; from 0 to 1.
+        Expected calibration error: the gap between ``accuracy`` and ``confidence``, averaged
+        over all predictions; from 0 to 1.
     confidence
-        Mean probability of the predicted class in each bin, ``(n_bins,)``; NaN if it is empty.
+        Mean probability of the predicted class in each bin, ``(n_bins,)``; NaN if that is empty.
     accuracy
-        Share of right predictions in each bin, ``(n_bins,)``; NaN if it is empty.
+        Share of right predictions in each bin, ``(n_bins,)``; NaN if that is empty.
     counts
         Number of predictions in each bin, ``(n_bins,)``.
     """
@@ -153,7 +153,7 @@ def calibration(probs: ArrayLike, labels: ArrayLike, n_bins: int = 10) -> Calibr
     Raises
     ------
     TypeError, ValueError
-        If an argument has another shape or type, a row of ``probs`` is no distribution, or a
+        If an argument has the wrong shape or type, a row of ``probs`` is not a distribution, or a
         label is not between 0 and C - 1.
 
     Examples
@@ -200,7 +200,7 @@ def bleu(
     hypotheses
         The translations, as plain text and not as tokens.
     references
-        For each of them one right translation, or a list of several.
+        For each of them a correct translation, or a list of several.
     tokenize
         How ``sacrebleu`` splits texts: ``"13a"`` as the WMT scorer does, ``"char"`` into
         characters, ``"none"`` at spaces.

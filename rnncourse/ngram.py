@@ -32,9 +32,9 @@ class NGram:
     .. math:: p_n(s \mid h) = \frac{c(hs) + d(h)\, p_{n-1}(s \mid h')}{c(h) + d(h)}
 
     where :math:`h'` is :math:`h` without its oldest symbol. A context that training never saw
-    leaves the answer to :math:`h'`, and below the single symbol stands the uniform distribution,
-    so no probability is zero. The more kinds of symbol a context has had, the more it expects
-    yet another one, and the more it trusts the shorter context.
+    leaves the answer to :math:`h'`, and below the single symbol is the uniform distribution, so no
+    probability is zero. The more different symbols have followed a context, the more it expects yet
+    another one, and the more it trusts the shorter context.
 
     Parameters
     ----------
@@ -83,6 +83,11 @@ class NGram:
         Returns
         -------
         self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``ids`` is not one-dimensional, not of symbols from 0 to V - 1, or too short.
         """
         ids = self._check(ids)
         if len(ids) < self.order:
@@ -111,12 +116,19 @@ class NGram:
         Parameters
         ----------
         ids
-            Symbols ``(N,)``. The first ones see only the short context that there is.
+            Symbols ``(N,)``. The first ones have a shorter context.
 
         Returns
         -------
         log_probs
             Natural logarithms, ``(N,)``.
+
+        Raises
+        ------
+        RuntimeError
+            If :meth:`fit` has not been called.
+        TypeError, ValueError
+            If ``ids`` is not one-dimensional, or not of symbols from 0 to V - 1.
         """
         ids = self._check(ids)
         p = np.full(len(ids), 1 / self.n_symbols)
@@ -145,7 +157,12 @@ class NGram:
         Returns
         -------
         probs
-            One probability a symbol, ``(V,)``.
+            One probability per symbol, ``(V,)``.
+
+        Raises
+        ------
+        RuntimeError, TypeError, ValueError
+            As in :meth:`log_probs`.
         """
         context = self._check(context)
         V = self.n_symbols
@@ -157,7 +174,7 @@ class NGram:
                     break
                 code += int(context[1 - n]) * V ** (n - 2)
             low, high = np.searchsorted(c.grams, [code * V, code * V + V])
-            if low == high:  # a context never seen: no longer one was seen either
+            if low == high:  # a context never seen: nor was any that is longer
                 break
             count = np.zeros(V)
             count[c.grams[low:high] - code * V] = c.gram_counts[low:high]
@@ -165,7 +182,13 @@ class NGram:
         return p
 
     def bits_per_character(self, ids: ArrayLike) -> float:
-        """Return the mean number of bits that the model needs for a symbol of ``ids``."""
+        """Return the mean number of bits that the model needs per symbol of ``ids``.
+
+        Raises
+        ------
+        RuntimeError, TypeError, ValueError
+            As in :meth:`log_probs`; also if there is no symbol.
+        """
         ids = self._check(ids)
         if len(ids) == 0:
             raise ValueError("ids: expected at least 1 symbol, got 0")
@@ -181,7 +204,7 @@ class NGram:
         rng
             Random generator.
         prompt
-            Symbols to go on from, ``(N,)``.
+            Symbols to continue from, ``(N,)``.
 
         Returns
         -------
@@ -191,8 +214,8 @@ class NGram:
         Raises
         ------
         TypeError, ValueError
-            If ``n`` is not a whole number of at least 0, ``rng`` is no generator, or the prompt is
-            not a row of symbols.
+            If ``n`` is not a whole number of at least 0, ``rng`` is not a generator, or the prompt
+            is not ``(N,)`` or not of symbols.
         """
         check_at_least("n", n, 0)
         check_type("rng", rng, np.random.Generator)

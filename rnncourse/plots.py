@@ -24,7 +24,7 @@ COLORS = {
     "purple": "#CC79A7",
     "black": "#222222",
 }
-"""Colors of Okabe and Ito (2008), told apart by nearly everyone. Lines differ in dashes, too."""
+"""Okabe and Ito's colors (2008), which nearly everyone can tell apart. Dashes differ, too."""
 
 STYLE: Any = {
     "figure.figsize": (5.4, 3.4),
@@ -53,7 +53,7 @@ STYLE: Any = {
     "axes.prop_cycle": cycler(color=list(COLORS.values()))
     + cycler(linestyle=["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1))]),
 }
-"""Settings of Matplotlib. Letters are large enough for a page 390 pixels wide."""
+"""Matplotlib settings. Letters are large enough for a page 390 pixels wide."""
 
 
 def style() -> AbstractContextManager[None]:
@@ -94,17 +94,17 @@ def heatmap(
     matrix
         Numbers ``(rows, columns)``; row 0 is at the top.
     xlabels, ylabels
-        One word a column and a row.
+        One label per column and per row.
     signed
         Use a scale with white at 0, blue below and orange above. Otherwise the scale runs from
         0, or the smallest entry if that is negative, in one direction from light to dark.
     limit
         The number at the end of the scale; by default the largest entry, with ``signed`` the
-        largest size.
+        largest absolute value.
     label
-        What the numbers are, written at the scale.
+        What the numbers are, written next to the scale.
     values
-        A format such as ``".2f"`` to write each number into its cell.
+        A format such as ``".2f"`` to write each number in its cell.
 
     Returns
     -------
@@ -114,8 +114,8 @@ def heatmap(
     Raises
     ------
     ValueError
-        If the matrix does not have two axes, or the labels are not as many as its columns or
-        rows.
+        If the matrix does not have two axes, or there is not one label for each column or
+        row.
     """
     matrix = np.asarray(matrix, float)
     if matrix.ndim != 2:
@@ -165,10 +165,10 @@ def learning_curve(
     ax
         Where to draw.
     losses
-        One a step, ``(steps,)``.
+        One per step, ``(steps,)``.
     smooth
-        Draw the mean of this many steps; the single losses then stand behind it, faint. A mean
-        is drawn at the last of its steps.
+        Draw the mean of this many steps; the single losses are then drawn behind it, faintly. A
+        mean is drawn at the last of its steps.
     label
         Name of the curve in the legend.
     unit
@@ -201,14 +201,14 @@ def learning_curve(
 
 
 def baseline(ax: Axes, value: float, label: str) -> None:
-    """Draw a dashed level across the axes, with its name written above the right end.
+    """Draw a dashed horizontal line across the axes, with its name written above the right end.
 
     Parameters
     ----------
     ax
         Where to draw.
     value
-        Height of the level.
+        Height of the line.
     label
         Its name.
     """
@@ -243,7 +243,7 @@ def draw_unrolled(
     backward: bool = False,
     weights: tuple[str, str, str] = ("$W_{xh}$", "$W_{hh}$", "$W_{hy}$"),
 ) -> None:
-    """Draw a recurrent network unrolled in time: one box a step, the same weights at each.
+    """Draw a recurrent network unrolled in time: one box per step, the same weights at each.
 
     Parameters
     ----------
@@ -255,26 +255,26 @@ def draw_unrolled(
     outputs
         T words above them, ``""`` for none at a step; leave out for none at all.
     reached
-        Draw the steps after this one faint, counted from 0: how far the network has read.
+        Draw the steps after this one, counted from 0, faintly: how far the network has read.
     truncate_every
-        Cut the graph after each so many steps, as truncated backpropagation does.
+        Cut the graph every so many steps, as truncated backpropagation does.
     backward
-        Add the way of the gradient: dashed arrows down from each output and from right to left
-        between the states, which end at a cut.
+        Add the path of the gradient: dashed arrows down from each output and from right to left
+        between the states; none crosses a cut.
     weights
         Names of the three matrices, written at the arrows of the first step.
 
     Raises
     ------
     TypeError, ValueError
-        If there is no input, the outputs are not as many, ``reached`` is not one of the steps,
+        If there is no input, there is not one output for each, ``reached`` is not one of the steps,
         or ``truncate_every`` is below 1.
     """
     T = len(inputs)
     if T == 0:
         raise ValueError("inputs: expected at least one step, got none")
     if outputs and len(outputs) != T:
-        raise ValueError(f"outputs: expected {T} words, one an input, got {len(outputs)}")
+        raise ValueError(f"outputs: expected {T} words, one per input, got {len(outputs)}")
     if reached is not None:
         check_at_least("reached", reached, 0)
         if reached >= T:

@@ -46,7 +46,7 @@ FOLDED = {
     "remove-cell": ("source_hidden", "outputs_hidden"),
     "remove-input": ("source_hidden",),
 }
-"""What a tag for the site becomes in the metadata that notebook programs know."""
+"""What a tag for the site becomes in the metadata that notebook programs understand."""
 
 BOXES = ("admonition", "caution", "important", "note", "seealso", "tip", "warning")
 
@@ -114,7 +114,7 @@ class Citation(NamedTuple):
 
 
 class Book:
-    """What the references in the notebooks of one book lead to.
+    """What the references in the notebooks of a book lead to.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class Book:
         Raises
         ------
         FileNotFoundError
-            If no folder above the file holds a ``_config.yml``.
+            If no folder above the file has a ``_config.yml``.
         """
         for folder in path.resolve().parents:
             if (folder / "_config.yml").exists():
@@ -200,13 +200,13 @@ class Book:
         raise ValueError(f"{name}: expected a title, found none")
 
     def equations_of(self, name: str, text: str) -> dict[str, tuple[str, str]]:
-        """Return page and number of each equation in a text that has a label."""
+        """Return page and number of each labeled equation in a text."""
         labels = [t.info for t in self.tokens(text) if t.type == "math_block_label"]
         return {label: (name, equation_number(name, n)) for n, label in enumerate(labels, 1)}
 
     @cached_property
     def equations(self) -> dict[str, tuple[str, str]]:
-        """Page and number of each equation in the notebooks that has a label."""
+        """Page and number of each labeled equation in the notebooks."""
         found: dict[str, tuple[str, str]] = {}
         for path in sorted(self.root.glob("notebooks/**/*.md")):
             found.update(self.equations_of(self.name(path), path.read_text(encoding="utf-8")))
@@ -244,7 +244,7 @@ def portable(notebook: NotebookNode, book: Book, name: str) -> NotebookNode:
     notebook
         As :func:`read` returns it.
     book
-        What references lead to.
+        The book that references lead into.
     name
         The notebook's name in the book, such as ``notebooks/06-lstm``.
 
@@ -277,7 +277,7 @@ def portable(notebook: NotebookNode, book: Book, name: str) -> NotebookNode:
 def for_site(source: NotebookNode, twin: NotebookNode) -> NotebookNode:
     """Return the notebook that the site shows: the source's text with the twin's outputs.
 
-    Where a student answers, the twin's text stands: it holds no solutions.
+    Where a student answers, the twin's text stays: it contains no solutions.
 
     Raises
     ------
@@ -300,7 +300,7 @@ class _Markdown:
 
     def __init__(self, book: Book, name: str, equations: dict[str, tuple[str, str]]) -> None:
         self.book, self.name = book, name
-        self.equations = equations  # of this page: those of the book are many texts to read
+        self.equations = equations  # of this page: for those of the book many texts are read
         renderers = {
             "math_inline": self.math_inline,
             "math_block": self.math_block,
@@ -404,7 +404,7 @@ class _Markdown:
 
 
 class _AnyDirective(Directive):
-    """A directive, as far as its text can be read without knowing more of it."""
+    """A directive, as far as its text can be read without knowing more about it."""
 
     optional_arguments = 1
     final_argument_whitespace = True
@@ -413,7 +413,7 @@ class _AnyDirective(Directive):
 
 
 def _directive(info: str) -> tuple[str, str]:
-    """Return name and title of a directive; the name is empty if a fence is none."""
+    """Return name and title of a directive; the name is empty if a fence is not one."""
     found = re.fullmatch(r"\{([^}]+)\}\s*(.*)", info.strip())
     return (found[1], found[2]) if found else ("", "")
 

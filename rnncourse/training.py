@@ -29,17 +29,17 @@ class Scheduler(Protocol):
 
     @property
     def step(self) -> Callable[..., object]:
-        """Learn that a training step is done, and what its loss was if the class asks for it."""
+        """Take note that a training step is done, and of its loss if the class asks for it."""
 
 
 @dataclass
 class History:
-    """What happened in training: one row a step.
+    """What happened in training: one row per step.
 
     Attributes
     ----------
     names
-        The P parameters.
+        Names of the P parameters.
     rows
         The loss, the seconds and the P gradient norms of each step.
     """
@@ -57,7 +57,7 @@ class History:
 
     @property
     def seconds(self) -> Floats:
-        """Time that each step took, with fetching its batch, ``(steps,)``."""
+        """Seconds that each step took, including the fetching of its batch, ``(steps,)``."""
         return np.array([row[1] for row in self.rows])
 
     @property
@@ -77,12 +77,12 @@ class DivergenceError(RuntimeError):
     Attributes
     ----------
     step
-        When, counted from 0. The last row of ``history`` is this step.
+        The step, counted from 0. It is the last row of ``history``.
     loss
         The loss of that step.
     parameter
-        Name of the parameter whose gradient was the first that is not finite, in the order in
-        which the backward pass finished them; None if all are finite.
+        Name of the parameter whose gradient was the first not to be finite, in the order in which
+        the backward pass finished them; None if all are finite.
     group
         Number of that parameter's group in the optimizer, or None.
     history
@@ -115,7 +115,7 @@ class DivergenceError(RuntimeError):
         super().__init__(message + " The parameters are as they were before this step.")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # For copies and pickles: an exception's own way calls __init__ with the message alone.
+        # For copies and pickles: an exception's own method calls __init__ with the message alone.
         return RuntimeError.__new__, (type(self), *self.args), vars(self)
 
 
@@ -137,10 +137,10 @@ def fit(
     """Take one training step per batch, and stop as soon as a number is no longer finite.
 
     The model is put into training mode. A loss or gradient that is not finite is found before
-    the update, so the parameters are never spoiled by it.
+    the update, so it never reaches the parameters.
 
-    For mixed precision, compute the loss under ``torch.autocast``. In bfloat16 that is all; in
-    float16 small gradients become zero unless a ``scaler`` enlarges the loss.
+    For mixed precision, compute the loss under ``torch.autocast``. In bfloat16 nothing else is
+    needed; in float16 small gradients become zero unless a ``scaler`` enlarges the loss.
 
     Parameters
     ----------
@@ -149,34 +149,34 @@ def fit(
     loss
         Takes the model and a batch, returns the mean loss as a scalar tensor.
     batches
-        Anything that can be iterated over; ``loss`` alone looks into a batch.
+        Anything that can be iterated over; only ``loss`` looks into a batch.
     optimizer
         Holds the parameters that are trained.
     clip_norm
         If all gradients together have a larger norm than this, they are scaled down to it.
     scheduler
         Its ``step`` is called after each update. One that looks at a value, such as
-        ``ReduceLROnPlateau``, gets the loss of the step; to show it another one, such as that of
-        validation, call it in ``on_step`` instead.
+        ``ReduceLROnPlateau``, gets the loss of the step; to give it a different value, such as the
+        validation loss, call it in ``on_step`` instead.
     accumulate
-        How many batches make one step: the mean of their gradients is that of a batch as large as
-        all of them, if they have the same number of terms. A rest of fewer batches is a step too.
+        How many batches make one step: the mean of their gradients is that of one batch with all of
+        them, if they have the same number of terms. A remainder of fewer batches is a step too.
     scaler
-        Enlarges the loss, and makes its gradients small again before they are measured and clipped.
-        A step whose enlarged gradients overflow changes nothing but the scale; its row says so with
-        norms that are not finite.
+        Enlarges the loss, and scales its gradients back before they are measured and clipped. A
+        step whose enlarged gradients overflow lowers the scale and leaves the parameters alone; its
+        row then has norms that are not finite.
     on_step
         Called after each update with the step and its loss; training ends if it returns True.
-        The place for :class:`EarlyStopping`, a :class:`~rnncourse.checkpoint.Checkpoint` and
-        records of one's own.
+        Use it for :class:`EarlyStopping`, a :class:`~rnncourse.checkpoint.Checkpoint` or
+        records of your own.
     history
-        One to go on from, as an earlier call returned it, or an empty one. It is extended in
+        One to continue, as an earlier call returned it, or an empty one. It is extended in
         place, so it also survives an interrupt.
     progress
         Show a progress bar, until training is over. ``TQDM_DISABLE=1`` in the environment of
         Python hides all of them.
     desc
-        What the bar says in front.
+        Text in front of the bar.
 
     Returns
     -------
@@ -186,13 +186,12 @@ def fit(
     Raises
     ------
     DivergenceError
-        If the loss is not finite, or the norm of a parameter's gradient, unless a scaler deals with
-        it.
+        If the loss is not finite or, without a scaler, the norm of a parameter's gradient is not.
     TypeError, ValueError
         If the loss is not a scalar tensor that depends on a parameter, a gradient is sparse, the
         optimizer computes the loss itself (``LBFGS``), ``clip_norm`` is not positive,
-        ``accumulate`` is less than 1, the optimizer has nothing to train, or the history is of
-        other parameters.
+        ``accumulate`` is less than 1, the optimizer has nothing to train, or the history is one
+        of other parameters.
 
     Examples
     --------
@@ -237,7 +236,7 @@ def fit(
         )
         for i, p in enumerate(parameters)
     ]
-    # Only an argument that is there overrides TQDM_DISABLE.
+    # Only an argument that is passed overrides TQDM_DISABLE.
     bar = tqdm(batches, desc=desc, leave=False, **({} if progress else {"disable": True}))
     model.train()
     start = time.perf_counter()
@@ -316,10 +315,10 @@ def evaluate(
     Parameters
     ----------
     model, loss, batches
-        As for :func:`fit`. The mode of each of the model's modules is restored at the end.
+        As in :func:`fit`. The mode of each of the model's modules is restored at the end.
     count
-        How many tokens a batch's loss is the mean of; a batch of none is left out. Without it all
-        batches count alike, which is right if they have the same number of tokens.
+        Takes a batch, returns how many tokens its loss is the mean of; a batch with none is left
+        out. Without it all batches count equally, which is right if they have as many tokens.
 
     Returns
     -------
@@ -358,7 +357,7 @@ def evaluate(
 
 
 def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    """Return lists of so many batches; the last may be shorter."""
+    """Yield lists of ``size`` batches; the last may be shorter."""
     iterator = iter(batches)
     while group := list(islice(iterator, size)):
         yield group
@@ -380,27 +379,27 @@ def _scalar(result: Tensor) -> Tensor:
 
 
 class EarlyStopping:
-    """End training when a validation value has stopped falling, and know the best weights.
+    """End training when a validation value has stopped falling, and keep the best weights.
 
     Use one as ``on_step`` of :func:`fit`, and call :meth:`restore` when training is over.
 
     Parameters
     ----------
     model
-        Whose weights are kept.
+        The model whose weights are kept.
     validate
         Returns the value that should fall, such as a call of :func:`evaluate`.
     every
-        It is called each time that so many steps are done.
+        Number of steps from one validation to the next.
     patience
-        Training ends when so many values in a row are no lower than the best. NaN is never lower.
+        Training ends when this many values in a row are no lower than the best. NaN is never lower.
 
     Attributes
     ----------
     values
         Step and value of each validation.
     best, best_step
-        The lowest value, and when it came; ``inf`` and None before the first.
+        The lowest value and its step; ``inf`` and None before the first.
 
     Raises
     ------
@@ -455,7 +454,7 @@ class EarlyStopping:
         self.model.load_state_dict(self._weights)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint needs, to go on in the same way."""
+        """Return what a checkpoint needs, to continue in the same way."""
         return {
             "values": self.values,
             "best": self.best,
@@ -465,7 +464,7 @@ class EarlyStopping:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Continue from what :meth:`state_dict` returned."""
         self.values = state["values"]
         self.best = state["best"]
         self.best_step = state["best_step"]

@@ -1,9 +1,9 @@
-"""The course's data sets. All are there without a network: they ship with Python or are generated.
+"""The course's data sets. None needs a network: they come with a library or are generated.
 
 Two modules are for full runs on public data sets: :mod:`rnncourse.data.download` fetches them,
 :mod:`rnncourse.data.files` reads them.
 
-Everything here is NumPy. Sequences lie along the first axis, ``(T, B)`` or ``(T, B, I)``.
+Everything here is NumPy. Time is the first axis, ``(T, B)`` or ``(T, B, I)``.
 """
 
 from rnncourse.data.digits import Digits, digit_rows

@@ -18,7 +18,7 @@ class Digits(NamedTuple):
 def digit_rows(rng: np.random.Generator, test_fraction: float = 0.2) -> tuple[Digits, Digits]:
     """Return scikit-learn's 1797 handwritten digits as sequences of 8 rows of 8 pixels.
 
-    Guessing the commonest digit is right in about 10 % of cases.
+    Guessing the most common digit is right in about 10 % of cases.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def digit_rows(rng: np.random.Generator, test_fraction: float = 0.2) -> tuple[Di
     ImportError
         If scikit-learn, which carries the images, is not installed.
     TypeError, ValueError
-        If ``rng`` is no generator, or the fraction is not between 0 and 1 or leaves one side
+        If ``rng`` is not a generator, or the fraction is not between 0 and 1 or leaves one side
         without an image.
 
     References

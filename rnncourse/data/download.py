@@ -1,4 +1,4 @@
-"""Public data sets for full runs: the one place of the course that uses the network.
+"""Public data sets for full runs: the one place in the course that uses the network.
 
 Nothing here runs unless it is called. The chapters' defaults need no download.
 """
@@ -84,25 +84,25 @@ def cache_directory() -> Path:
 
 
 def download(name: str, directory: str | os.PathLike[str] | None = None) -> Path:
-    """Fetch a public data set, unless it is there, and unpack its archives.
+    """Fetch a public data set, unless it is already there, and unpack its archives.
 
     Parameters
     ----------
     name
         One of :data:`DATA_SETS`.
     directory
-        Where data sets lie, each in a folder of its own; None is :func:`cache_directory`.
+        Where data sets are stored, each in a folder of its own; None is :func:`cache_directory`.
 
     Returns
     -------
     folder
         The folder of this data set, for the readers of :mod:`rnncourse.data.files`. It appears
-        when it is complete.
+        only when it is complete.
 
     Raises
     ------
     ConnectionError, ValueError
-        As :func:`fetch`; also if the name is unknown.
+        As in :func:`fetch`; also if the name is unknown.
     """
     check_choice("name", name, DATA_SETS)
     base = cache_directory() if directory is None else Path(directory)
@@ -131,9 +131,9 @@ def fetch(
     directory: str | os.PathLike[str] | None = None,
     timeout: float = 30.0,
 ) -> Path:
-    """Fetch one file, unless a right one is there.
+    """Fetch one file, unless it is already there with the right checksum.
 
-    The file appears under its name when it is complete and its checksum is right. A file with
+    The file appears under its name only when it is complete and its checksum is right. A file with
     that name and another checksum is replaced.
 
     Parameters
@@ -179,7 +179,7 @@ def _copy(url: str, file: BinaryIO, timeout: float, path: Path) -> None:
     try:
         with urllib.request.urlopen(url, timeout=timeout) as response:
             total = int(response.headers.get("Content-Length") or 0) or None
-            # disable=None: a bar on a terminal alone
+            # disable=None: a bar only on a terminal
             with tqdm.wrapattr(response, "read", total=total, desc=path.name, disable=None) as body:
                 shutil.copyfileobj(body, file)
     except (OSError, http.client.HTTPException) as error:

@@ -1,6 +1,6 @@
 """Readers of public data sets' files: images, reviews, text pairs, sound.
 
-They read from a folder, such as :func:`rnncourse.data.download.download` returns. Files come in
+They read from a folder such as :func:`rnncourse.data.download.download` returns. Files come in
 the order of their names.
 """
 
@@ -21,7 +21,7 @@ from rnncourse.data.digits import Digits
 AnyPath = str | os.PathLike[str]
 
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-"""The numbers of the IDX format under the code in the file's third byte."""
+"""The number types of the IDX format, by the code in the file's third byte."""
 
 
 def read_idx(path: AnyPath) -> NDArray[Any]:
@@ -63,13 +63,13 @@ def read_idx(path: AnyPath) -> NDArray[Any]:
 def mnist_rows(directory: AnyPath) -> tuple[Digits, Digits]:
     """Read MNIST as sequences of 28 rows of 28 pixels.
 
-    Guessing the commonest digit is right in about 11 % of cases.
+    Guessing the most common digit is right in about 11 % of cases.
     :func:`rnncourse.data.digits.digit_rows` is the small stand-in that needs no download.
 
     Parameters
     ----------
     directory
-        With the four files ``train-images-idx3-ubyte`` and so on, with ``.gz`` or without.
+        Folder with the four files ``train-images-idx3-ubyte`` and so on, with or without ``.gz``.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def mnist_rows(directory: AnyPath) -> tuple[Digits, Digits]:
     FileNotFoundError
         If one of the files is missing.
     ValueError
-        If a file is not in the format or is cut short, or there is not one label an image.
+        If a file is not in the format or is cut short, or there is not one label per image.
     """
     return _mnist_part(Path(directory), "train"), _mnist_part(Path(directory), "t10k")
 
@@ -109,7 +109,7 @@ class Reviews(NamedTuple):
 
 
 def read_reviews(directory: AnyPath, classes: Sequence[str] = ("neg", "pos")) -> Reviews:
-    """Read texts from one folder a class, as in ``aclImdb/train`` of the film reviews.
+    """Read texts from one folder per class, as in ``aclImdb/train`` of the film reviews.
 
     Guessing is right for half of those reviews.
 
@@ -160,8 +160,8 @@ def read_text_pairs(source: AnyPath, target: AnyPath) -> list[tuple[str, str]]:
     """
     sides = []
     for path in (source, target):
-        # Neither splitlines nor read_text alone: they take other characters, a lone carriage return
-        # for one, for the end of a line.
+        # Neither splitlines nor read_text: both take other characters too, such as a lone carriage
+        # return, for the end of a line.
         text = Path(path).read_bytes().decode("utf-8").replace("\r\n", "\n")
         sides.append(text.removesuffix("\n").split("\n"))
     if len(sides[0]) != len(sides[1]):
@@ -172,10 +172,10 @@ def read_text_pairs(source: AnyPath, target: AnyPath) -> list[tuple[str, str]]:
 
 
 class Recording(NamedTuple):
-    """A sound and what it is."""
+    """A sound and its label."""
 
     samples: NDArray[np.float32]  # (T,), from -1 to 1
-    rate: int  # samples a second
+    rate: int  # samples per second
     label: str
 
 
@@ -185,7 +185,7 @@ def read_recordings(directory: AnyPath) -> list[Recording]:
     Parameters
     ----------
     directory
-        Such as the folder of the spoken words, with a folder for each word.
+        For example the folder of the spoken words, which has a folder for each word.
 
     Returns
     -------
@@ -216,7 +216,7 @@ def read_wav(path: AnyPath) -> tuple[NDArray[np.float32], int]:
     Returns
     -------
     samples, rate
-        Float32 ``(T,)`` from -1 to 1, and samples a second.
+        Float32 ``(T,)`` from -1 to 1, and samples per second.
 
     Raises
     ------

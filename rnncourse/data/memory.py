@@ -38,7 +38,7 @@ def delayed_echo(
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range, or ``rng`` is no generator.
+        If a number is not whole or out of its range, or ``rng`` is not a generator.
 
     Examples
     --------
@@ -62,9 +62,9 @@ def delayed_echo(
 
 
 ADDING_BASELINE = 1 / 6
-"""Mean squared error of always saying 1 in :func:`adding`, the variance of two uniform numbers.
+"""Mean squared error of always saying 1 in :func:`adding`: the variance of a sum of two numbers.
 
-Some papers print 0.1767 for it; the variance of two uniform numbers is 1/12 + 1/12 = 0.1667.
+Some papers print 0.1767 for it; the variance is 1/12 + 1/12 = 0.1667.
 """
 
 
@@ -73,9 +73,9 @@ def adding(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Draw numbers of which two are marked; the target is the sum of those two.
 
-    One mark stands in the first half of the sequence, one in the second. Without memory the best
-    answer is always 1, the mean, with the mean squared error :data:`ADDING_BASELINE`. Who
-    remembers only the second number gets half of that, 1/12.
+    One mark is in the first half of the sequence, one in the second. Without memory the best answer
+    is always 1, the mean, with the mean squared error :data:`ADDING_BASELINE`. A model that
+    remembers only the second number has half of that, 1/12.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def adding(
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range, or ``rng`` is no generator.
+        If a number is not whole or out of its range, or ``rng`` is not a generator.
 
     References
     ----------
@@ -128,7 +128,7 @@ def copying(
 
     Symbols are numbered from 0; the blank is ``n_symbols`` and the sign to begin
     ``n_symbols + 1``. Without memory the best loss is :func:`copying_baseline`, reached by blanks
-    until the sign and even odds after it.
+    up to the sign and a uniform guess after it.
 
     Parameters
     ----------
@@ -146,15 +146,15 @@ def copying(
     Returns
     -------
     x, y
-        Int64 ``(T, B)`` with ``T = delay + 2 * n_items``. x has the list, blanks, the sign as its
-        number ``n_items + delay - 1``, and blanks again; y has blanks, and the list at the end.
+        Int64 ``(T, B)`` with ``T = delay + 2 * n_items``. x has the list, blanks, the sign at step
+        ``n_items + delay - 1``, and blanks again; y has blanks, and the list at the end.
     mask
         Where y has the list, bool ``(T, B)``.
 
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range, or ``rng`` is no generator.
+        If a number is not whole or out of its range, or ``rng`` is not a generator.
 
     References
     ----------
@@ -211,7 +211,7 @@ def recall_first(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw random symbols; the target at the end is the first one.
 
-    Whatever does not reach back T - 1 steps can do no better than the uniform guess:
+    A model that cannot reach back T - 1 steps does no better than the uniform guess:
     ``log(n_symbols)`` nats, an accuracy of ``1 / n_symbols``.
 
     Parameters
@@ -231,7 +231,7 @@ def recall_first(
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range, or ``rng`` is no generator.
+        If a number is not whole or out of its range, or ``rng`` is not a generator.
 
     Examples
     --------
@@ -253,7 +253,7 @@ def associative_recall(
     """Draw pairs of a key and a value, then one of the keys; the target is its value.
 
     Keys are numbered from 0 and differ within a sequence; values are numbered from ``n_keys`` and
-    may repeat. Without memory the accuracy is ``1 / n_values``. Who remembers a single pair has
+    may repeat. Without memory the accuracy is ``1 / n_values``. A model that remembers one pair has
     ``1 / n_pairs + (1 - 1 / n_pairs) / n_values``.
 
     Parameters
@@ -278,7 +278,7 @@ def associative_recall(
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range, or ``rng`` is no generator.
+        If a number is not whole or out of its range, or ``rng`` is not a generator.
 
     Examples
     --------
@@ -322,7 +322,7 @@ def parity(T: int, B: int, rng: np.random.Generator) -> tuple[NDArray[np.int64],
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range, or ``rng`` is no generator.
+        If a number is not whole or out of its range, or ``rng`` is not a generator.
 
     Examples
     --------

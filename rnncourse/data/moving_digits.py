@@ -10,21 +10,21 @@ from rnncourse.data.digits import Digits
 
 
 class Clips(NamedTuple):
-    """Short films, and what makes them; each of the n digits of a film has a place and a speed."""
+    """Short films, and what makes them up; each of a film's n digits has a place and a speed."""
 
     frames: NDArray[np.float32]  # (T, B, height, width), from 0 (paper) to 1 (ink)
     images: NDArray[np.float32]  # (B, n, 8, 8)
     labels: NDArray[np.int64]  # (B, n): which digits they are
     start: NDArray[np.int64]  # (B, n, 2): row and column of the upper left corner in frame 0
-    velocity: NDArray[np.int64]  # (B, n, 2): pixels a frame, downward and to the right
+    velocity: NDArray[np.int64]  # (B, n, 2): pixels per frame, downward and to the right
 
 
 def moving_digits(
     digits: Digits, T: int, B: int, rng: np.random.Generator, size: int = 16, n_digits: int = 1
 ) -> Clips:
-    """Draw films in which each digit moves at constant speed, but for the bounces.
+    """Draw films in which each digit moves at constant speed, except for the bounces.
 
-    Speeds are 1 or 2 pixels a frame along either axis. Where digits overlap, the darker ink shows.
+    Speeds are 1 or 2 pixels per frame along each axis. Where digits overlap, the darker ink shows.
     After two frames the rest of a film is certain (:func:`continue_motion` makes no error) unless
     its digits hide each other. The trivial baseline is :func:`copy_last_frame_error`: about 0.07
     for one digit in the default frame, where an empty frame has an error of about 0.06.
@@ -32,7 +32,7 @@ def moving_digits(
     Parameters
     ----------
     digits
-        What to draw from, as :func:`rnncourse.data.digit_rows` gives it for training or test.
+        What to draw from, as :func:`rnncourse.data.digit_rows` returns it for training or test.
     T, B
         Frames and films.
     rng
@@ -45,7 +45,7 @@ def moving_digits(
     Raises
     ------
     TypeError, ValueError
-        If a number is not whole or out of its range, ``rng`` is no generator, or the digits are
+        If a number is not whole or out of its range, ``rng`` is not a generator, or the digits are
         not ``(8, N, 8)``.
 
     References
@@ -75,7 +75,7 @@ def moving_digits(
 
 
 def continue_motion(clips: Clips, steps: int) -> NDArray[np.float32]:
-    """Return the ``steps`` frames behind the end, ``(steps, B, height, width)``: no model beats it.
+    """Return the next ``steps`` frames, ``(steps, B, height, width)``: no model beats them.
 
     Raises TypeError or ValueError if ``steps`` is not a whole number of at least 1.
     """
@@ -85,9 +85,9 @@ def continue_motion(clips: Clips, steps: int) -> NDArray[np.float32]:
 
 
 def copy_last_frame_error(frames: ArrayLike) -> float:
-    """Return the baseline: the squared error a pixel if each frame is guessed as the one before.
+    """Return the baseline: the squared error per pixel if each frame is guessed as the one before.
 
-    ``frames`` is ``(T, B, height, width)``. Raises ValueError for another shape or T below 2.
+    ``frames`` is ``(T, B, height, width)``. Raises ValueError for any other shape, or T below 2.
     """
     frames = np.asarray(frames, np.float64)
     check_shape("frames", frames.shape, ("T", "B", "height", "width"))
@@ -102,7 +102,7 @@ def _render(
     times: NDArray[np.int64],
     size: int,
 ) -> NDArray[np.float32]:
-    """Draw the frames at ``times``. A bounce folds the straight way back into the frame."""
+    """Draw the frames at ``times``. A bounce folds the straight path back into the frame."""
     B, n, _ = start.shape
     way = (start + velocity * times[:, None, None, None]) % (2 * (size - 8))  # (T, B, n, 2)
     corner = np.minimum(way, 2 * (size - 8) - way)

@@ -1,8 +1,8 @@
 """Melodies from a small grammar, as tokens, as MIDI files and as sound.
 
-A piece is a row of phrases of four bars in 4/4. Each phrase draws one of four chord progressions,
-each bar one of four rhythms. On the first and the third beat stands a tone of the bar's chord;
-any other note moves by a step of the scale. So every melody has a probability that is known
+A piece is a series of phrases of four bars in 4/4. Each phrase draws one of four chord
+progressions, each bar one of four rhythms. Beats one and three have a tone of the bar's chord; any
+other note moves by at most one step of the scale. So every melody has a probability that is known
 exactly (:func:`log2_probability`): no model can need fewer bits, on average.
 """
 
@@ -20,7 +20,7 @@ PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (0, 3, 0, 4), (5, 3, 4, 0))
 RHYTHMS = ((2, 2, 2, 2), (4, 4), (2, 1, 1, 2, 2), (4, 2, 1, 1))
 """Lengths of the notes of a bar, in eighths."""
 STEPS = {-1: 0.4, 0: 0.2, 1: 0.4}
-"""How a note off the strong beats moves, in degrees; at the border it turns back."""
+"""How a note off the strong beats moves, in degrees, and how often; at the border it turns back."""
 LENGTHS = (1, 2, 4)
 N_DEGREES = 15  # two octaves of a major scale
 N_TOKENS = N_DEGREES * len(LENGTHS)
@@ -55,14 +55,14 @@ def _step(degree: int, move: int) -> int:
 
 
 def compose(rng: np.random.Generator, phrases: int = 2) -> Melody:
-    """Draw a melody in a key that is drawn as well.
+    """Draw a melody, and its key.
 
     Parameters
     ----------
     rng
         Random generator.
     phrases
-        How many times four bars.
+        How many phrases of four bars.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def compose(rng: np.random.Generator, phrases: int = 2) -> Melody:
     Raises
     ------
     TypeError, ValueError
-        If ``phrases`` is not a whole number of at least 1, or ``rng`` is no generator.
+        If ``phrases`` is not a whole number of at least 1, or ``rng`` is not a generator.
 
     Examples
     --------
@@ -101,8 +101,8 @@ def compose(rng: np.random.Generator, phrases: int = 2) -> Melody:
 def log2_probability(melody: Melody) -> float:
     """Return the logarithm (base 2) of a melody's probability, given its tonic.
 
-    Which progression a phrase has is not heard, so the sum runs over all four. The mean of
-    ``-log2_probability(m) / len(m.degrees)`` over many melodies is the entropy, in bits a note.
+    The progression of a phrase is hidden, so the sum runs over all four. The mean of
+    ``-log2_probability(m) / len(m.degrees)`` over many melodies is the entropy, in bits per note.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def log2_probability(melody: Melody) -> float:
 
 
 def to_tokens(melody: Melody) -> NDArray[np.int64]:
-    """Return a number from 0 to 44 for each note, of its degree and its length: ``(N,)``.
+    """Return a number from 0 to 44 for each note's degree and length: ``(N,)``.
 
     Raises ValueError if a degree is not from 0 to 14, or a length not one of ``LENGTHS``.
     """
@@ -165,7 +165,7 @@ def to_tokens(melody: Melody) -> NDArray[np.int64]:
 
 
 def from_tokens(tokens: ArrayLike, tonic: int = 60) -> Melody:
-    """Return the melody of a row of tokens; raises ValueError if one is not from 0 to 44."""
+    """Return the melody of a sequence of tokens; raises ValueError if one is not from 0 to 44."""
     ids = np.asarray(tokens)
     check_shape("tokens", ids.shape, ("N",))
     if not np.isin(ids, range(N_TOKENS)).all():

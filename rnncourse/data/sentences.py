@@ -1,14 +1,14 @@
-"""A small predictable language on which memory can be measured.
+"""A small predictable language in which memory can be measured.
 
-It grows from three sentences. In each of them one word is decided by an earlier one:
+It grows from three sentences. In each of them an earlier word decides a later one:
 
 *the apple is red .*
-    The color is the noun's, two words back.
+    The color follows from the noun, two words back.
 *apple trees are tall .*
     What *apple* means shows at the next word: a tree, a pie, a seed. That word decides between
     *is* and *are*, one word on, and between *tall*, *sweet* and *small*, two words on.
 *Tom is a cat . … Tom 's favorite food is fish .*
-    The food is the animal's, seven words back or more: any number of other sentences stand
+    The food follows from the animal, seven or more words back: any number of other sentences come
     between. They tell nothing about Tom, so only memory helps.
 
 All the choices are uniform: which kind of sentence comes, its noun, singular or plural, the name,
@@ -45,10 +45,10 @@ HEADS = {
     "pie": ("pies", "sweet"),
     "seed": ("seeds", "small"),
 }
-"""What a fruit can be part of: its plural and its adjective."""
+"""The heads of the compounds, each with its plural and its adjective."""
 
 NAMES = ("Tom", "Ann", "Max", "Eva")
-"""Who the stories are about. A name tells nothing about the animal."""
+"""Who the stories are about. A name says nothing about the animal."""
 
 FOODS = {
     "cat": "fish",
@@ -70,7 +70,7 @@ class Question(NamedTuple):
 
     name: str  # "color", "verb", "adjective" or "food"
     position: int  # of the word
-    distance: int  # how many words back the word stands that decides it
+    distance: int  # how many words back the word that decides it is
 
 
 class Sentence(NamedTuple):
@@ -86,11 +86,11 @@ ANSWERS = {
     "adjective": tuple(adjective for _, adjective in HEADS.values()),
     "food": tuple(FOODS.values()),
 }
-"""The answers to each question, as often as they come when all choices are uniform."""
+"""The answers to each question, repeated in proportion to how often they come."""
 
 
 def vocabulary() -> Vocabulary:
-    """Return all words of the language, behind ``"<pad>"`` (number 0) and ``"<unk>"``.
+    """Return all words of the language, after ``"<pad>"`` (number 0) and ``"<unk>"``.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def color_sentence(rng: np.random.Generator) -> Sentence:
     Raises
     ------
     TypeError
-        If ``rng`` is no generator.
+        If ``rng`` is not a generator.
     """
     check_type("rng", rng, np.random.Generator)
     noun = _pick(list(COLORS), rng)
@@ -133,7 +133,7 @@ def compound_sentence(rng: np.random.Generator) -> Sentence:
     Raises
     ------
     TypeError
-        If ``rng`` is no generator.
+        If ``rng`` is not a generator.
     """
     check_type("rng", rng, np.random.Generator)
     noun, head = _pick(list(COLORS), rng), _pick(list(HEADS), rng)
@@ -155,7 +155,7 @@ def story(rng: np.random.Generator, n_fillers: int) -> Sentence:
     rng
         Random generator.
     n_fillers
-        How many color and compound sentences lie between. Without one the animal stands 7 words
+        How many color and compound sentences come between. Without any, the animal is 7 words
         before the food; each adds 5 or 6.
 
     Returns
@@ -166,7 +166,7 @@ def story(rng: np.random.Generator, n_fillers: int) -> Sentence:
     Raises
     ------
     TypeError, ValueError
-        If ``n_fillers`` is not a whole number or is negative, or ``rng`` is no generator.
+        If ``n_fillers`` is not a whole number or is negative, or ``rng`` is not a generator.
     """
     check_type("rng", rng, np.random.Generator)
     check_at_least("n_fillers", n_fillers, 0)
@@ -211,7 +211,7 @@ def sentences(
     ------
     TypeError, ValueError
         If a number is not whole or out of its range, a kind is unknown, ``fillers`` are not two
-        numbers, or ``rng`` is no generator.
+        numbers, or ``rng`` is not a generator.
 
     Examples
     --------
@@ -243,16 +243,16 @@ def sentences(
 def best_score(question: Question, memory: int | None = None) -> tuple[float, float]:
     """Return the best score that any model can expect on a question, given its memory.
 
-    If the memory reaches the deciding word, the answer is certain. If not, the best is to know
-    how frequent each answer is. (A memory so short that it does not even show what is asked,
-    one word for a color or a food, can do no better than that, and may do worse.)
+    If the memory reaches the deciding word, the answer is certain. If not, the best a model can
+    do is to know how frequent each answer is. (A memory so short that it does not even show what is
+    asked, one word for a color or a food, can do no better than that, and may do worse.)
 
     Parameters
     ----------
     question
         One of a sentence's questions.
     memory
-        How many words the model sees, counted back from the word in question; None is all.
+        How many words the model sees, counted back from the word in question; None means all.
 
     Returns
     -------
@@ -291,7 +291,7 @@ class SentenceBatch(NamedTuple):
 
 
 def pad_sentences(drawn: Sequence[Sentence], words: Vocabulary) -> SentenceBatch:
-    """Put sentences side by side, the shorter ones filled up with ``"<pad>"``.
+    """Put sentences side by side, the shorter ones padded with ``"<pad>"``.
 
     The answer to a question at ``position`` of sentence b is ``y[position - 1, b]``.
 
@@ -300,12 +300,12 @@ def pad_sentences(drawn: Sequence[Sentence], words: Vocabulary) -> SentenceBatch
     drawn
         B sentences. T is the length of the longest, less one.
     words
-        A vocabulary with ``"<pad>"``, as :func:`vocabulary` gives.
+        A vocabulary with ``"<pad>"``, as :func:`vocabulary` returns it.
 
     Returns
     -------
     x, y, mask
-        int64, int64 and bool ``(T, B)``. Behind the end of a sentence the mask is False, and x
+        int64, int64 and bool ``(T, B)``. After the end of a sentence the mask is False, and x
         and y are the number of ``"<pad>"``.
 
     Raises

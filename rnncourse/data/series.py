@@ -1,4 +1,4 @@
-"""Real time series, carried by statsmodels, with the forecast that any model has to beat."""
+"""Real time series that come with statsmodels, and the forecast that any model has to beat."""
 
 from importlib import import_module
 from itertools import pairwise
@@ -11,17 +11,17 @@ from rnncourse.checks import check_at_least, check_choice
 
 
 class Series(NamedTuple):
-    """Measurements at regular times: one variable a column."""
+    """Measurements at regular times: one variable per column."""
 
     values: NDArray[np.float64]  # (T, I)
-    dates: NDArray[np.datetime64]  # (T,): days; of a month or a quarter the first
+    dates: NDArray[np.datetime64]  # (T,): days; the first of a month or a quarter
     names: tuple[str, ...]  # (I,)
     units: tuple[str, ...]  # (I,)
     period: int  # steps in a year
     measured: NDArray[np.bool_]  # (T,): False where a gap was filled in
 
     def span(self, start: int, stop: int) -> Self:
-        """Return the steps from ``start`` to before ``stop``."""
+        """Return the steps from ``start`` up to, but not including, ``stop``."""
         s = slice(start, stop)
         return self._replace(values=self.values[s], dates=self.dates[s], measured=self.measured[s])
 
@@ -45,7 +45,7 @@ MACRO = {
 """Name and unit of each variable of the American economy, under statsmodels' column name."""
 
 SERIES = ("co2", "elnino", "electrical", "macro")
-"""What :func:`load_series` knows."""
+"""The names that :func:`load_series` knows."""
 
 
 def load_series(name: str) -> Series:
@@ -60,14 +60,14 @@ def load_series(name: str) -> Series:
     macro      quarterly economy of the United States                 1959 to 2009 203   12
     ========== ====================================================== ============ ===== ===
 
-    59 weeks of ``co2`` were not measured. They are filled in on a straight line between their
-    neighbors, and ``measured`` is False there. That line looks at later weeks, so leave these
-    steps out of a score.
+    59 weeks of ``co2`` were not measured. They are filled in by linear interpolation, and
+    ``measured`` is False there. Interpolation looks at later weeks, so leave these steps out of a
+    score.
 
-    The baseline says of each step what was a year before (:func:`seasonal_naive`). On the last
-    fifth of a series it misses by 1.65 ppmv (``co2``), 1.06 °C (``elnino``) and 2.95 points
-    (``electrical``) in the mean. ``macro`` is seasonally adjusted: its naive forecast is the last
-    value, ``period=1``, which misses unemployment one quarter ahead by 0.25 points.
+    The baseline predicts for each step the value of a year before (:func:`seasonal_naive`). On the
+    last fifth of a series it is off by 1.65 ppmv (``co2``), 1.06 °C (``elnino``) and 2.95 points
+    (``electrical``) on average. ``macro`` is seasonally adjusted: its naive forecast is the last
+    value, ``period=1``, which is off by 0.25 points for unemployment one quarter ahead.
 
     Parameters
     ----------
@@ -133,12 +133,12 @@ def split_series(series: Series, *fractions: float) -> tuple[Series, ...]:
     series
         What to cut.
     fractions
-        The share of each span but the last, which has the rest.
+        The share of each span but the last, which gets the rest.
 
     Returns
     -------
     spans
-        One more than fractions.
+        One more than there are fractions.
 
     Raises
     ------
@@ -162,16 +162,16 @@ def split_series(series: Series, *fractions: float) -> tuple[Series, ...]:
 
 
 def seasonal_naive(history: ArrayLike, period: int, horizon: int) -> NDArray[np.float64]:
-    """Forecast that each season comes back as it was one period ago.
+    """Forecast that each season repeats as it was one period ago.
 
-    With a period of 1 it is the last value for ever.
+    With a period of 1 it is the last value forever.
 
     Parameters
     ----------
     history
         What is known, ``(T,)`` or ``(T, I)``, T at least ``period``.
     period
-        Steps after which the season comes again.
+        Steps after which the season repeats.
     horizon
         How many steps to forecast.
 

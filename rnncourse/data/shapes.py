@@ -1,7 +1,7 @@
 """Pictures of two shapes with their captions, for image captioning.
 
 *a small red circle above a large blue square*: two things out of 24 kinds, and one of four
-relations. Each scene has two true captions of this form, one from either thing's point of view.
+relations. Each scene has two true captions of this form, one from each thing's point of view.
 """
 
 from itertools import product
@@ -47,7 +47,7 @@ class Scene(NamedTuple):
 def draw_scenes(n: int, rng: np.random.Generator) -> list[Scene]:
     """Draw scenes: kinds, relation and places are uniform.
 
-    Raises TypeError or ValueError if ``n`` is not a whole number of at least 0, or ``rng`` no
+    Raises TypeError or ValueError if ``n`` is not a whole number of at least 0, or ``rng`` is not a
     generator.
 
     Examples
@@ -119,12 +119,12 @@ def caption_batch(B: int, rng: np.random.Generator, which: str = "either") -> Ca
     rng
         Random generator.
     which
-        Which of the two captions: ``"first"``, or ``"either"`` by the toss of a coin.
+        Which of the two captions: ``"first"``, or ``"either"``, by the toss of a coin.
 
     Raises
     ------
     TypeError, ValueError
-        If ``B`` is not a whole number of at least 1, ``rng`` is no generator, or ``which`` is
+        If ``B`` is not a whole number of at least 1, ``rng`` is not a generator, or ``which`` is
         unknown.
 
     Examples

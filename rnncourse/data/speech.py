@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from rnncourse.checks import check_at_least, check_choice, check_shape, check_type
 from rnncourse.metrics import error_rate
 
-RATE = 8000  # samples a second
+RATE = 8000  # samples per second
 
 # Length in ms, loudness, share of noise in the source, three formants and the first one's bandwidth
 # in Hz. Vowels: Peterson and Barney (1952), men. The rest is ours. T and K begin with a silence.
@@ -45,13 +45,13 @@ class Utterance(NamedTuple):
     waveform: NDArray[np.float32]  # (N,), at 8000 Hz, mostly within -1 to 1
     digits: tuple[int, ...]
     phonemes: tuple[str, ...]
-    spans: NDArray[np.int64]  # (S, 2): each phoneme's first sample, and the one behind its last
+    spans: NDArray[np.int64]  # (S, 2): each phoneme's first sample, and the one after its last
 
 
 def draw_speaker(rng: np.random.Generator) -> Speaker:
-    """Draw a voice from 90 to 230 Hz; high voices tend to have high formants.
+    """Draw a voice of 90 to 230 Hz; high voices tend to have high formants.
 
-    Raises TypeError if ``rng`` is no generator.
+    Raises TypeError if ``rng`` is not a generator.
     """
     check_type("rng", rng, np.random.Generator)
     pitch = 90 * (230 / 90) ** rng.random()
@@ -61,10 +61,11 @@ def draw_speaker(rng: np.random.Generator) -> Speaker:
 def transfer(
     frequencies: ArrayLike, formants: ArrayLike, bandwidths: ArrayLike
 ) -> NDArray[np.complex128]:
-    """Return the response, ``(K,)``, of resonators in a chain at ``frequencies`` ``(K,)``, in Hz.
+    """Return the response, ``(K,)``, of a chain of resonators at ``frequencies`` ``(K,)``, in Hz.
 
-    Each is ``1 / (1 - 2 r cos(2 pi F / RATE) / z + r**2 / z**2)``, ``r = exp(-pi width / RATE)``:
-    Klatt (1980), "Software for a cascade/parallel formant synthesizer", without the gain.
+    Each, one per formant, is ``1 / (1 - 2 r cos(2 pi F / RATE) / z + r**2 / z**2)`` with
+    ``r = exp(-pi width / RATE)``: Klatt (1980), "Software for a cascade/parallel formant
+    synthesizer", without the gain.
     """
     delay = np.exp(-2j * np.pi * np.asarray(frequencies)[:, None] / RATE)  # 1 / z
     r = np.exp(-np.pi * np.asarray(bandwidths) / RATE)
@@ -78,7 +79,7 @@ def speak(digits: Sequence[int], speaker: Speaker, rng: np.random.Generator) -> 
     """Say digits; lengths, loudness, pitch and formants differ a little each time.
 
     Raises ValueError or TypeError if there is no digit, one is not a whole number from 0 to 9, or
-    ``rng`` is no generator.
+    ``rng`` is not a generator.
 
     Examples
     --------
@@ -126,7 +127,7 @@ def spoken_digits(
     """Draw ``n`` utterances of ``words[0]`` to ``words[1]`` digits, each by a new speaker.
 
     Raises TypeError or ValueError if a number is not whole or out of its range, ``words`` are not
-    two numbers, or ``rng`` is no generator.
+    two numbers, or ``rng`` is not a generator.
     """
     check_at_least("n", n, 0)
     check_type("rng", rng, np.random.Generator)
@@ -143,7 +144,8 @@ def log_mel(
     """Return the logarithm of the power in mel bands, ``(T, n_mels)``, for each frame of 25 ms.
 
     ``frame`` and ``hop`` count samples: ``T = 1 + (N - frame) // hop``. Bands are triangles, as
-    wide as the ear's. Raises ValueError if the waveform is no row of at least ``frame`` samples.
+    wide as the ear's. Raises TypeError or ValueError if a number is not whole or is too small
+    (``frame`` is at least ``2 * n_mels``), or the waveform is not ``(N,)`` of at least one frame.
     """
     check_at_least("n_mels", n_mels, 1)
     check_at_least("hop", hop, 1)
@@ -165,14 +167,14 @@ def log_mel(
 class SpeechBatch(NamedTuple):
     """Utterances side by side, as :func:`rnncourse.reference.ctc.ctc_loss` takes them."""
 
-    x: NDArray[np.float32]  # (T, B, n_mels): zero behind an utterance's end
+    x: NDArray[np.float32]  # (T, B, n_mels): zero after an utterance's end
     lengths: NDArray[np.int64]  # (B,)
-    labels: NDArray[np.int64]  # (B, S): from 1; 0 is the blank, and what follows the end
+    labels: NDArray[np.int64]  # (B, S): from 1; 0 is the blank, and the padding
     label_lengths: NDArray[np.int64]  # (B,)
 
 
 def labels(utterance: Utterance, unit: str = "phonemes") -> list[int]:
-    """Return label numbers: the place in ``PHONEMES``, or for ``"digits"`` the digit, plus 1."""
+    """Return label numbers: the index in ``PHONEMES``, or for ``"digits"`` the digit, plus 1."""
     check_choice("unit", unit, ("phonemes", "digits"))
     if unit == "digits":
         return [digit + 1 for digit in utterance.digits]
@@ -197,7 +199,7 @@ def pad_speech(
 def best_constant(references: Sequence[Sequence[int]]) -> tuple[list[int], float]:
     """Return the baseline: the answer with the fewest errors if it is given every time.
 
-    It is one of those that occur. Its error rate is the second result, in edits per label. For
+    It is one of the references. Its error rate is the second result, in edits per label. For
     single digits it is 0.9, and for their phonemes, said equally often, 29/36.
     Raises ValueError if there is no reference.
     """

@@ -21,23 +21,28 @@ def python_manual(seed: int = 0) -> str:
     """Return the language manual that ships inside Python, as one English text.
 
     It is what ``help("while")`` reads, and needs no download. The topics repeat each other:
-    *Compound statements* holds all of *The "while" statement*. A model tested on what it has
-    trained on looks better than it is, so of paragraphs that have the same words only the first
-    one stays. That removes about a fifth: in Python 3.11, 465 thousand characters become 370
-    thousand. The manual grows with each version of Python, so figures measured on it differ a
-    little between versions.
+    *Compound statements* contains all of *The "while" statement*. A model tested on what it was
+    trained on looks better than it is, so of paragraphs with the same words only the first is kept.
+    That removes about a fifth: in Python 3.11, 465 thousand characters become 370 thousand. The
+    manual grows with each version of Python, so figures measured on it differ a little between
+    versions.
 
     Parameters
     ----------
     seed
-        Of the order of the sections. The manual goes by subject; shuffled sections make the
-        beginning and the end of the text resemble each other. Paragraphs keep their order inside
-        a section.
+        Determines the order of the sections. The manual is ordered by subject; shuffled sections
+        make the beginning and the end of the text resemble each other. Within a section, paragraphs
+        keep their order.
 
     Returns
     -------
     text
         Paragraphs with one empty line between them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``seed`` is not a whole number of at least 0.
 
     Examples
     --------
@@ -72,7 +77,7 @@ def split_text(text: str, fractions: Sequence[float] = (0.8, 0.1, 0.1)) -> list[
     r"""Cut a text into consecutive spans, for training, validation and test.
 
     Each cut falls on the first border between paragraphs at or after its place, so no sentence
-    is torn apart. Joined, the spans are the text again.
+    is cut in two. Joined, the spans are the text again.
 
     Parameters
     ----------
@@ -84,7 +89,7 @@ def split_text(text: str, fractions: Sequence[float] = (0.8, 0.1, 0.1)) -> list[
     Returns
     -------
     spans
-        One text a fraction.
+        One text per fraction.
 
     Raises
     ------
@@ -118,21 +123,21 @@ def split_text(text: str, fractions: Sequence[float] = (0.8, 0.1, 0.1)) -> list[
 class Vocabulary:
     """The tokens that a model knows, numbered from 0; special tokens come first.
 
-    Build it from the training text alone: what only the test text holds is unknown, as it will
-    be for any text of the future.
+    Build it from the training text alone: what only the test text contains is unknown, as it
+    will be in any future text.
 
     Parameters
     ----------
     tokens
         Characters or words, each once.
     specials
-        Tokens that stand for something else than themselves. With ``"<unk>"`` among them an
-        unknown token is encoded as that; without, it is an error.
+        Tokens that stand for something other than themselves. With ``"<unk>"`` among them, an
+        unknown token is encoded as that; otherwise it is an error.
 
     Raises
     ------
-    ValueError
-        If a token comes twice.
+    TypeError, ValueError
+        If a token comes twice, or ``specials`` is a string.
 
     Examples
     --------
@@ -164,7 +169,7 @@ class Vocabulary:
         text
             A string, taken as characters, or a list of words.
         specials
-            As for the class.
+            As in the class.
         """
         return cls(sorted(set(text) - set(specials)), specials)
 
@@ -212,7 +217,7 @@ class Vocabulary:
         ids
             Whole numbers ``(N,)``.
         separator
-            What stands between two tokens: nothing for characters, ``" "`` for words.
+            What to put between two tokens: nothing for characters, ``" "`` for words.
 
         Raises
         ------
@@ -237,9 +242,9 @@ def stream_batches(ids: ArrayLike, batch_size: int, seq_len: int) -> list[tuple[
     """Cut a long text into batches for truncated backpropagation through time.
 
     The text becomes ``batch_size`` parallel streams, each a consecutive piece of it, and every
-    batch holds the next ``seq_len`` symbols of each stream. Row b of a batch goes on where row b
-    of the batch before it stopped, so the hidden state can be carried over. All batches have the
-    same shape; the symbols at the end that do not fill another one, fewer than
+    batch contains the next ``seq_len`` symbols of each stream. Column b of a batch continues where
+    column b of the batch before it stopped, so the hidden state can be carried over. All batches
+    have the same shape; the symbols at the end that do not fill another one, fewer than
     ``batch_size * seq_len + 1``, are dropped.
 
     Parameters
@@ -257,7 +262,8 @@ def stream_batches(ids: ArrayLike, batch_size: int, seq_len: int) -> list[tuple[
     Raises
     ------
     TypeError, ValueError
-        If ``ids`` is not a row of whole numbers, or too short for a single batch.
+        If a size is not a whole number of at least 1, or ``ids`` is not one-dimensional, not of
+        whole numbers, or too short for a single batch.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """English sentences with their Spanish translation, from a grammar that writes both at once.
 
-It makes what is hard about translation, in pure form:
+It isolates what is hard about translation:
 
 *the old woman 's brothers did not buy the red house*
     *los hermanos de la mujer vieja no compraron la casa roja*
@@ -8,16 +8,17 @@ It makes what is hard about translation, in pure form:
 Agreement
     *the* becomes *el*, *la*, *los* or *las* by the gender and the number of its noun, and
     adjectives follow suit. *bought* becomes *compró* or *compraron* by the subject, which may
-    stand far away.
+    be far away.
 Order
-    Adjectives stand behind their noun, two of them in reverse. An owner changes places with what
+    Adjectives follow their noun, two of them in reverse order. An owner changes places with what
     is owned.
 Count
-    *did not buy* becomes two words, *'s the* one (*del*), and an owned thing gets an article.
+    *did not buy* becomes two words, *the … 's* may become one (*del*), and an owned thing gets an
+    article.
 
 The Spanish sentence follows from the English one, so a translator can be right every time. The
-vocabulary is large enough for billions of sentences: one that learns sentences by heart knows
-none of those held out.
+vocabulary is large enough for billions of sentences: a translator that memorizes sentences
+knows none of those held out.
 """
 
 from collections import Counter, defaultdict
@@ -250,7 +251,7 @@ def translation_pairs(
     ------
     TypeError, ValueError
         If a number is not whole or out of its range, ``lengths`` are not two numbers, or ``rng``
-        is no generator.
+        is not a generator.
 
     Examples
     --------
@@ -277,7 +278,7 @@ def translation_pairs(
 
 
 def vocabularies() -> tuple[Vocabulary, Vocabulary]:
-    """Return all English and all Spanish words.
+    """Return the vocabularies of English and of Spanish, with all words.
 
     Both begin with ``"<pad>"`` (number 0), ``"<bos>"``, ``"<eos>"`` and ``"<unk>"``.
 
@@ -300,7 +301,7 @@ def vocabularies() -> tuple[Vocabulary, Vocabulary]:
 
 
 def word_by_word(pairs: Sequence[Pair]) -> dict[str, str]:
-    """Return the dictionary that knows words but no grammar: the baseline of a translator.
+    """Return the dictionary that knows words but no grammar: the baseline for a translator.
 
     Parameters
     ----------
@@ -310,7 +311,7 @@ def word_by_word(pairs: Sequence[Pair]) -> dict[str, str]:
     Returns
     -------
     dictionary
-        For each English word of the pairs the Spanish word that renders it most often.
+        For each English word in the pairs, the Spanish word that renders it most often.
     """
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for pair in pairs:
@@ -329,7 +330,7 @@ class PairBatch(NamedTuple):
 
 
 def pad_pairs(pairs: Sequence[Pair], english: Vocabulary, spanish: Vocabulary) -> PairBatch:
-    """Put pairs side by side, the shorter sentences filled up with ``"<pad>"``.
+    """Put pairs side by side, the shorter sentences padded with ``"<pad>"``.
 
     A decoder reads ``target[:-1]`` and predicts ``target[1:]``.
 
@@ -338,7 +339,7 @@ def pad_pairs(pairs: Sequence[Pair], english: Vocabulary, spanish: Vocabulary) -
     pairs
         B pairs.
     english, spanish
-        As :func:`vocabularies` gives them.
+        As :func:`vocabularies` returns them.
 
     Returns
     -------
@@ -380,9 +381,9 @@ def _pad(
 
 
 def _sentence(n_words: int, rng: np.random.Generator) -> Pair:
-    """Draw a sentence with so many English words.
+    """Draw a sentence with ``n_words`` English words.
 
-    A clause has at least 5 words, as in *the cat sees a mouse*. Three things may add 2 words each:
+    A clause has at least 5 words, as in *the king sees a map*. Three things may add 2 words each:
     "not" and an owner of the subject or the object. Four adjectives may add 1 each. Each clause
     but the first has a word before it that links it.
     """
@@ -422,7 +423,7 @@ def _noun_phrase(
     owner_adjectives: int | None,
     rng: np.random.Generator,
 ) -> tuple[list[str], Target, bool]:
-    """Draw a noun with what belongs to it, and tell whether it is plural."""
+    """Draw a noun with its modifiers, and tell whether it is plural."""
     noun, plural = _pick(nouns, rng), bool(rng.integers(2))
     form = 2 * plural + (noun[4] == "f")
     if n_adjectives == 2:

@@ -1,7 +1,7 @@
-"""Runs that are too long for a notebook: one file an experiment, and its table beside it.
+"""Runs that are too long for a notebook: one file per experiment, and its table beside it.
 
 :func:`table` gives a notebook the rows. ``make experiments`` fills the tables, and
-:mod:`rnncourse.experiments.machine` says what an experiment's file holds.
+:mod:`rnncourse.experiments.machine` says what an experiment's file contains.
 """
 
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ __all__ = ["ExperimentError", "names", "table"]
 
 
 def table(name: str) -> "pd.DataFrame":
-    """Return the table of an experiment, one row a run.
+    """Return the table of an experiment, one row per run.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ def run(experiments: Sequence[Experiment], device: str | None, jobs: int) -> int
 
 
 def status(experiments: Sequence[Experiment]) -> int:
-    """Say what the tables have."""
+    """Say what the tables contain."""
     found = []
     for experiment in experiments:
         found += problems(experiment)

@@ -1,19 +1,20 @@
-"""Which start of the recurrent weights learns the adding problem, and at which length.
+"""Which initialization of the recurrent weights learns the adding problem, and at which length.
 
 The adding problem marks two numbers of a sequence and asks for their sum at the end. The first
 mark is in the first half, so the network must keep a number for at least half the length.
 
 What varies
-    The start of the recurrent weights, the length of the sequence, the learning rate and the
-    seed. Four starts are the usual ones: PyTorch's default, Xavier's, a random orthogonal matrix,
-    and the identity with ReLU. Three are controls, and each differs from a usual start in one
-    factor. ``orthogonal x 0.58`` and ``identity x 0.58`` multiply the recurrent matrix by 0.58,
-    the spectral radius of PyTorch's default, so that the gradient fades. ``identity, tanh`` has
-    tanh in place of ReLU. The controls have only those lengths at which they decide something.
+    The initialization (``start``) of the recurrent weights, the length of the sequence, the
+    learning rate and the seed. Four starts are the usual ones: PyTorch's default, Xavier's, a
+    random orthogonal matrix, and the identity with ReLU. Three are controls, and each differs from
+    a usual start in one factor. ``orthogonal x 0.58`` and ``identity x 0.58`` multiply the
+    recurrent matrix by 0.58, the spectral radius of PyTorch's default, so that the gradient fades.
+    ``identity, tanh`` has tanh in place of ReLU. The controls run only at the lengths at which they
+    decide something.
 
 What is held equal
-    The task, 32 units, batches of 32 sequences, Adam, clipping at norm 1, the most updates that a
-    run may take and, for the same seed, the sequences of training.
+    The task, 32 units, batches of 32 sequences, Adam, clipping at norm 1, the largest number of
+    updates and, for the same seed, the training sequences.
 
 How each side is tuned
     Each start has the same three learning rates at each length, and each rate has the same five
@@ -21,8 +22,8 @@ How each side is tuned
 
 When a run ends
     As soon as its error on fresh sequences is below 1/24, a quarter of the baseline and half the
-    error of remembering the second number alone; or after 2000 updates. A run without a number of
-    updates has not learned within these 2000, which says nothing about more.
+    error of remembering the second number alone; or after 2000 updates. A run without
+    ``learned_at`` has not learned within these 2000, which says nothing about more.
 """
 
 import math
@@ -65,7 +66,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Adder(nn.Module):
-    """Read numbers and marks ``(T, B, 2)``, say the sum ``(B,)``."""
+    """Read numbers and marks ``(T, B, 2)``, return the sum ``(B,)``."""
 
     def __init__(self, nonlinearity: str) -> None:
         super().__init__()
@@ -73,7 +74,7 @@ class Adder(nn.Module):
         self.out = nn.Linear(UNITS, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Look at the last state alone."""
+        """Look only at the last state."""
         sums: Tensor = self.out(self.rnn(x)[0][-1])[:, 0]
         return sums
 
@@ -128,7 +129,7 @@ def reach(model: Adder, batch: Batch) -> float:
     x = batch[0].clone().requires_grad_()
     (gradient,) = torch.autograd.grad(model(x).sum(), x)
     numbers, marks = gradient[..., 0].abs(), batch[0][..., 1]  # (T, B)
-    half = len(x) // 2  # one mark stands in each half
+    half = len(x) // 2  # one mark is in each half
     first, second = (marks[part] * numbers[part] for part in (slice(half), slice(half, None)))
     return (first.sum() / second.sum()).item()
 

@@ -16,9 +16,9 @@ How each side is tuned
     Each has the same two learning rates, and each rate has the same five seeds.
 
 What to expect
-    To look up takes two steps: bring key and value together, then search. A recurrent block can
-    do the first but not well the second. So it should matter which block comes first, and not
-    only that there are both.
+    Looking up takes two steps: bring key and value together, then search. A recurrent block can do
+    the first but is bad at the second. So it should matter which block comes first, and not only
+    that there are both.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How looking up is learned in two layers of attention: the induction head, as it forms.
+"""How two layers of attention learn to look things up: the induction head, as it forms.
 
 The list of :mod:`rnncourse.experiments.list_state`, with two layers of attention and the rate
 that worked for all five seeds there. Two weights are followed through training, each for the head
@@ -14,7 +14,7 @@ What varies
     and value at once, since they are two and three steps before it.)
 
 What is held equal
-    All else.
+    Everything else.
 
 After training with nothing hidden, two interventions: the first layer is kept from the step
 before (``without_before``), and, as a control, from the third (``without_third``).

@@ -2,8 +2,8 @@
 
 The lamp is the task *parity*: bits come in, and at each step the network says whether the number
 of ones so far is odd. Networks train on 16 bits and are tested on up to 256, so that a rule can be
-told from cases known by heart. A lamp with three colors, of which each one brings the next, is
-the same task modulo 3.
+told from memorized cases. A lamp with three colors, where each one brings the next, is the same
+task modulo 3.
 
 What varies
     The mixer, the number of colors, the learning rate and the seed.
@@ -23,12 +23,12 @@ What is held equal
 How each side is tuned
     Each has the same three learning rates, and each rate has the same five seeds.
 
-Interventions, after training and without any more of it
+Interventions after training, without training any further
     - ``unsigned``: the factors of a minGRU are replaced by their absolute values. If the sign is
       the reason why it knows the rule, the accuracy falls to chance.
-    - ``rounded``: factors beyond 0.8 in size become 1 or -1. A factor of -0.97 flips, but after
-      thirty steps two thirds of the state are gone. If that is why the rule fades with the length,
-      this heals it.
+    - ``rounded``: factors beyond 0.8 in absolute value become 1 or -1. A factor of -0.97 flips, but
+      after 36 steps two thirds of the state are gone. If that is why the rule fades with the
+      length, this repairs it.
 
 A prediction
     Real factors can flip but not turn. So if the explanation by the transition is right, signed
@@ -36,8 +36,8 @@ A prediction
     two.
 
 How long
-    600 updates, and 3000 at the middle rate for the networks that did not learn it in 600. What
-    still more would change, a run does not say.
+    600 updates, and 3000 at the middle rate for the networks that did not learn it in 600. The
+    runs do not say what still more would change.
 """
 
 import math
@@ -95,7 +95,7 @@ FIRM = 0.8
 class RangedMinGRU(MinGRU):
     """``h[t] = a[t] * h[t - 1] + z[t] * c[t]``, and ``a`` is ``1 - z`` or ``1 - 2 z``.
 
-    ``change``, if there is one, is done to the factors ``a``: for interventions after training.
+    ``change``, if there is one, is applied to the factors ``a``: for interventions after training.
     """
 
     def __init__(self, size: int, signed: bool) -> None:
@@ -112,7 +112,7 @@ class RangedMinGRU(MinGRU):
 
 
 def rounded(factor: Tensor) -> Tensor:
-    """Make factors beyond 0.8 in size 1 or -1."""
+    """Make factors beyond 0.8 in absolute value 1 or -1."""
     return torch.where(factor.abs() > FIRM, factor.sign(), factor)
 
 

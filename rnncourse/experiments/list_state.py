@@ -2,7 +2,7 @@
 
 The list is *associative recall*: six pairs of a key and a value, then all six keys again in
 another order, and after each of them the network says its value. There are 32 keys and 8 values.
-Guessing is right in 1/8 of the cases. Saying always the most frequent value of the list, without
+Guessing is right in 1/8 of the cases. Always saying the most frequent value of the list, without
 knowing which belongs to which, is right in 0.36 of them: :func:`bag`.
 
 What varies
@@ -14,17 +14,17 @@ What varies
     - Attention in one layer that is given the previous symbol beside each symbol, by a second
       embedding. This is the control: it does for the one layer what the other layer is said to do.
     - One layer of linear attention with 1, 4 and 16 heads, given the previous symbol too. All have
-      the same number of weights, and the state has about ``E**2 / heads`` numbers. So the state
-      varies alone.
-    - LSTM of two layers.
-    - LSTM on a list in a fixed order: the keys of each list are the first six in their order. Then
-      the state must hold the values alone, and where each belongs is known. This is the control
-      for the sentence that a state of this size cannot hold six values.
+      the same number of weights, and the state has about ``E**2 / heads`` numbers. So only the
+      state varies.
+    - An LSTM of two layers.
+    - An LSTM on a list in a fixed order: the keys of each list are the first six in their order.
+      Then the state needs to keep only the values, and where each belongs is known. This is the
+      control for the claim that a state of this size cannot keep six values.
 
 What is held equal
     The frame (:mod:`rnncourse.experiments._frame`), batches of 32 lists of six pairs, Adam with
-    warm-up, cosine and clipping, and the most updates. ``accuracy_125`` and so on are measured
-    along the way, to tell what more training does from what more state does.
+    warm-up, cosine and clipping, and the largest number of updates. ``accuracy_125`` and so on are
+    measured along the way, to tell what more training does from what more state does.
 
 How each side is tuned
     Each has the same three learning rates, and each rate has the same five seeds.

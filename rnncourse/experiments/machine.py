@@ -1,7 +1,7 @@
-"""What runs experiments and keeps their tables.
+"""Run experiments and keep their tables.
 
 An experiment is a file in this folder, and its table is the ``.csv`` beside it, with one row for
-each run. The file holds:
+each run. The file contains:
 
 ``SETTINGS``
     The grid, a list of dictionaries with the same keys; values are strings or numbers.
@@ -14,7 +14,7 @@ each run. The file holds:
 ``TOLERANCE``
     By how much its figures may then differ, for the figures that are compared.
 
-Files whose names begin with an underscore are no experiments: code that several of them share.
+Files whose names begin with an underscore are not experiments: they are code that several share.
 
 A row belongs to the present code if its ``code`` is the :func:`digest` of that code.
 """
@@ -74,7 +74,7 @@ class Experiment:
     path
         Its file.
     settings, seeds, cheap, tolerance, run
-        What the file holds, see the top of this module.
+        What the file contains; see the top of this module.
     code
         Digest of the code that makes a row.
     """
@@ -104,7 +104,7 @@ class Experiment:
 
     @property
     def keys(self) -> dict[Key, tuple[Setting, int]]:
-        """All runs of the grid in order, by what their rows have in :attr:`columns`."""
+        """All runs of the grid in order, by the values of their rows in :attr:`columns`."""
         return {
             (*map(str, setting.values()), str(seed)): (setting, seed)
             for setting in self.settings
@@ -112,13 +112,13 @@ class Experiment:
         }
 
     def key(self, row: Row) -> Key:
-        """Return by what a row is found among :attr:`keys`."""
+        """Return the key of a row, as in :attr:`keys`."""
         return tuple(row.get(column, "") for column in self.columns)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What a table has, for one kind of device.
+    """What a table contains, for one kind of device.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ def load(name: str, folder: Path = HERE) -> Experiment:
     Raises
     ------
     ExperimentError
-        If there is none of this name, or its file lacks something.
+        If there is none with this name, or its file lacks something.
     """
     known = names(folder)
     if name not in known:
@@ -189,8 +189,8 @@ def load(name: str, folder: Path = HERE) -> Experiment:
 def digest(path: Path) -> str:
     """Return a digest of the code that one run of an experiment uses.
 
-    That is ``run`` with everything in its file to which ``run`` leads by name, and the modules of
-    this folder that it imports. Comments, docstrings, the layout and the grid do not count: with
+    That is ``run``, everything in its file that ``run`` refers to, directly or not, and the modules
+    of this folder that it imports. Comments, docstrings, the layout and the grid do not count: with
     a new seed, rows are missing, and none is outdated.
     """
     parts = list(_used(_parse(path), "run"))
@@ -280,7 +280,7 @@ def _form(node: object) -> str:
 
 
 def read(experiment: Experiment) -> list[Row]:
-    """Read the rows of a table; lines that are torn count as missing.
+    """Read the rows of a table; incomplete lines count as missing.
 
     Raises
     ------
@@ -301,7 +301,7 @@ def read(experiment: Experiment) -> list[Row]:
 
 
 def write(experiment: Experiment, rows: Iterable[Row]) -> None:
-    """Write a table in the order of the grid; it is the old one or the new one at any moment."""
+    """Write a table in the order of the grid; at any moment the file is the old or the new one."""
     order = {key: number for number, key in enumerate(experiment.keys)}
     rows = sorted(rows, key=lambda row: (order[experiment.key(row)], row["device"]))
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -333,7 +333,7 @@ def states(experiment: Experiment, rows: Iterable[Row]) -> dict[str, Standing]:
 
 
 def extra(experiment: Experiment, rows: Iterable[Row]) -> list[Row]:
-    """Return the rows that the grid does not ask for, and the second of two for one run."""
+    """Return the rows that the grid does not ask for, and all but the first row of a run."""
     keys, seen, found = experiment.keys, set[tuple[Key, str]](), []
     for row in rows:
         run = experiment.key(row), row["device"]
@@ -344,7 +344,7 @@ def extra(experiment: Experiment, rows: Iterable[Row]) -> list[Row]:
 
 
 def problems(experiment: Experiment) -> list[str]:
-    """Say what a table lacks, and what to run. No problem: it is complete on some device."""
+    """Say what a table lacks, and what to run; nothing if it is complete on some device."""
     rows = read(experiment)
     found = states(experiment, rows)
     advice = f"run `make experiments ONLY={experiment.name}`"
@@ -382,7 +382,7 @@ def facts(device: str) -> dict[str, str]:
         "processor": name,
         "python": platform.python_version(),
         **{package: metadata.version(package) for package in ("torch", "numpy")},
-        "rnncourse": __version__,  # that of the code at hand, also where the package is edited
+        "rnncourse": __version__,  # that of the code at hand, also in an editable install
     }
 
 
@@ -406,7 +406,7 @@ def make_row(experiment: Experiment, setting: Setting, seed: int, device: str) -
 
 
 def work() -> None:
-    """Do the runs that come as lines of JSON on the standard input; answer each with a line.
+    """Do the runs that come as lines of JSON on standard input; answer each with a line.
 
     When the command is killed, the input ends, and so does this process.
     """
@@ -425,12 +425,12 @@ def work() -> None:
             answer = {"error": message, "traceback": traceback.format_exc()}
         try:
             print(json.dumps(answer), file=answers, flush=True)
-        except OSError:  # nobody listens any more, nor would at a regular end
+        except OSError:  # nobody listens anymore, nor would at a regular exit
             os._exit(1)
 
 
 class Worker:
-    """A process that does runs, with one thread; started anew if it died, until it is stopped."""
+    """A process that does runs, with one thread; restarted if it died, until it is stopped."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[str] | None = None
@@ -438,7 +438,7 @@ class Worker:
         self.starting = threading.Lock()
 
     def ask(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Have a run done and return what came of it."""
+        """Have a run done and return the answer."""
         with self.starting:
             if self.stopped:
                 return {"error": "the command was stopped"}
@@ -455,7 +455,7 @@ class Worker:
         return answer
 
     def stop(self) -> None:
-        """End the process, in the middle of a run if need be; no other is started."""
+        """End the process, in the middle of a run if need be; it is not restarted."""
         with self.starting:
             self.stopped = True
         if self.process is not None:
@@ -484,11 +484,11 @@ class Failure:
 def fill(
     experiments: Sequence[Experiment], device: str, jobs: int, progress: bool = True
 ) -> tuple[int, list[Failure]]:
-    """Do the runs that tables lack for a device; return how many rows came, and what failed.
+    """Do the runs that tables lack for a device; return how many rows were added, and what failed.
 
-    The first seed of all settings comes first, then the second, so that a table that is stopped
-    early can already be read. Each row is written as soon as it is there. The caller holds the
-    :func:`lock` of each table.
+    The first seed of all settings comes first, then the second, so that a table whose runs
+    are stopped early can already be read. Each row is written as soon as it is there. The caller
+    holds the :func:`lock` of each table.
     """
     todo: queue.SimpleQueue[tuple[Experiment, Key] | None] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[Experiment, Key, dict[str, Any]]] = queue.SimpleQueue()
@@ -548,7 +548,7 @@ def fill(
 
 
 def lock(experiment: Experiment) -> FileLock:
-    """Take the lock of a table; it ends with the process, however that ends.
+    """Take the lock of a table; it is released when the process ends, however that ends.
 
     Raises
     ------

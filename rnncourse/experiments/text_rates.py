@@ -35,7 +35,7 @@ SETTINGS += [  # since all of them do best at the largest of the four
 SEEDS = (10,)
 
 CHEAP = {"network": "LSTM", "budget": 24_000, "updates": 500, "rate": 0.008}
-TOLERANCE = {"parameters": 0, "valid": 0.05}
+TOLERANCE = {"parameters": 200, "valid": 0.05}  # the manual is another in each version of Python
 
 
 def run(

@@ -1,4 +1,4 @@
-"""Which cell does better on which task: RNN, GRU and LSTM at equal size and at equal weights.
+"""Which cell does better on which task: RNN, GRU and LSTM, equal in units or in weights.
 
 Three tasks: the *adding* problem over 30 steps, which asks for memory; the next character of the
 Python manual in windows of 32, *text*; handwritten *digits* in eight rows, which ask for hardly
@@ -6,8 +6,8 @@ any.
 
 What varies
     The task, the cell, its units, the learning rate and the seed. For each task there are five
-    networks: three with as many units, and a wider RNN and GRU with about as many weights as the
-    LSTM.
+    networks: three with the same number of units, and a wider RNN and GRU with about as many
+    weights as the LSTM.
 
 What is held equal
     Data for the same seed, updates, Adam, clipping at norm 1, a cosine on text and digits. Each
@@ -15,10 +15,10 @@ What is held equal
 
 How each side is tuned
     Each network has the same six learning rates, and each rate has the same five seeds. The rate is
-    chosen by ``valid``, from data of its own, and the comparison reads ``test``.
+    chosen by ``valid``, from validation data, and the comparison reads ``test``.
 
 What this leaves open
-    Some hundreds of updates say which network learns soon. What more of them do is not asked.
+    A few hundred updates show which network learns fast. They do not show what more would do.
 """
 
 import math
@@ -40,7 +40,7 @@ from rnncourse.training import DivergenceError, fit
 __all__ = ["SEEDS", "SETTINGS", "UNITS", "Net", "Task", "build", "run", "task_of", "train"]
 
 RATES = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)
-UNITS = {  # of RNN, GRU and LSTM at equal size, and of RNN and GRU at the LSTM's weights
+UNITS = {  # of RNN, GRU and LSTM at equal size, and of RNN and GRU with as many weights as the LSTM
     "adding": {"RNN": (32, 66), "GRU": (32, 37), "LSTM": (32,)},
     "text": {"RNN": (48, 85), "GRU": (48, 55), "LSTM": (48,)},
     "digits": {"RNN": (32, 66), "GRU": (32, 37), "LSTM": (32,)},
@@ -84,13 +84,13 @@ class Net(nn.Module):
 
 
 def at(model: nn.Module, batch: Batch) -> Batch:
-    """Return the batch where the model is."""
+    """Return the batch on the model's device."""
     device = next(model.parameters()).device
     return batch[0].to(device), batch[1].to(device)
 
 
 class Task(Protocol):
-    """What is to be learned; in its scores less is better."""
+    """What is to be learned; lower scores are better."""
 
     I: int
     O: int
@@ -99,13 +99,13 @@ class Task(Protocol):
     decay: bool  #: whether the learning rate falls along a cosine
 
     def draw(self, rng: np.random.Generator) -> Batch:
-        """Draw a batch of training."""
+        """Draw a training batch."""
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the loss."""
 
     def scores(self, model: nn.Module) -> tuple[float, float]:
-        """Return the scores on the data of validation and of test."""
+        """Return the scores on validation and on test data."""
 
 
 class Adding:
@@ -195,13 +195,13 @@ class Digits:
 
 @cache
 def task_of(name: str) -> Task:
-    """Return a task, read once."""
+    """Return a task; its data are read once."""
     kinds: dict[str, Callable[[], Task]] = {"adding": Adding, "text": Text, "digits": Digits}
     return kinds[name]()
 
 
 def build(task: Task, cell: str, units: int, seed: int) -> Net:
-    """Return a network whose weights are drawn from a seed; the global generator stays."""
+    """Return a network whose weights are drawn from a seed; the global generator stays as it is."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Net(cell, task.I, units, task.O, task.n_symbols)

@@ -1,7 +1,7 @@
-"""What a linear recurrence may do to its state, and which task that decides.
+"""What a linear recurrence may do to its state, and which tasks that decides.
 
 A linear recurrence multiplies its state by a *transition*, then adds something. Four tasks ask
-for different things: to flip, to go round in three, to keep a list, and to choose. A fifth asks
+for different things: to flip, to go around in threes, to keep a list, and to choose. A fifth asks
 those that can keep a list to rewrite it.
 
 What varies
@@ -10,51 +10,51 @@ What varies
 
     - ``fixed``: a complex factor that is learned and the same for every input;
     - ``0 to 1``, ``-1 to 1``: a real factor, computed from the input;
-    - ``complex``: a factor of size 0 to 1 and of any angle, computed from the input.
+    - ``complex``: a factor of absolute value 0 to 1 and any angle, computed from the input.
 
     Transitions of a matrix ``S``, to which ``beta * v k^T`` is added, with a key ``k`` of length 1:
 
-    - ``matrix, sum``: none, S is added to (linear attention without its division);
+    - ``matrix, sum``: none, S is only added to (linear attention without its division);
     - ``matrix, delta 0 to 1``: first S is multiplied by ``I - beta * k k^T``, with ``beta`` between
-      0 and 1, which takes out what S held under this key (the delta rule);
-    - ``matrix, delta 0 to 2``: the same with ``beta`` up to 2, which may turn it round.
+      0 and 1, which takes out what S kept under this key (the delta rule);
+    - ``matrix, delta 0 to 2``: the same with ``beta`` up to 2, which may also flip its sign.
 
-    The three with a matrix have the same weights. So have ``0 to 1``, ``-1 to 1`` and ``complex``,
-    as many numbers of state, and the same sizes of their factors at the start.
+    The three with a matrix have the same number of weights. So have ``0 to 1``, ``-1 to 1`` and
+    ``complex``, which also have as many numbers of state, and start with factors of the same sizes.
 
 Tasks
     - ``lamp`` and ``three colors``: the number of ones so far, modulo 2 or 3, in training on 16
-      bits. Learned is the rule, not the length: 99 of 100 right after 64 bits. Three colors are
-      asked of those alone whose factors can leave the range from 0 to 1.
+      bits. Learned means the rule, not the length: 99 of 100 right after 64 bits. Only those
+      transitions whose factors can leave the range from 0 to 1 are asked for three colors.
     - ``list``: six pairs of a key and a value, then the value of each key. All networks are given
-      the symbol before beside each symbol, so that one look can join a key and its value. Learned:
-      99 of 100 right.
+      the previous symbol beside each symbol, so that one look can join a key and its value.
+      Learned: 99 of 100 right.
     - ``rewritten list``, for matrices alone: twelve pairs with six keys, so that most keys get
       several values, then the last value of each key. Learned: 99 of 100 right.
     - ``adding``: of 50 numbers two are marked, and their sum is asked at the end. Learned: a mean
       squared error below 1/24, a quarter of the baseline.
 
-Not every transition is asked every task (:data:`ASKED`); each task has those that differ in what
+Not every transition is given every task (:data:`ASKED`); each task has those that differ in what
 the task is about.
 
 What is held equal
     The frame of two blocks (:mod:`rnncourse.experiments._frame`), about 10,000 weights (on the list
     about 13,300), batches of 32 sequences, the same for the same seed, and Adam with warm-up,
-    cosine and clipping. The frame thinks between its two recurrences, so that one that treats every
-    input alike can still be given inputs of which some were made small.
+    cosine and clipping. The frame has a feed-forward part between its two recurrences, so that
+    one that treats every input alike can still be given inputs of which some were made small.
 
 How each side is tuned
     Each transition has the same three learning rates on each task, each with the same five seeds.
 
-Interventions, after training and without any more of it
-    - ``unsigned``: each factor is replaced by its size. A flip then only keeps, and so does a turn;
-      of ``I - beta * k k^T`` the factor along the key is replaced. If flips and turns are what the
-      network computes with, the accuracy falls to chance.
-    - ``unerased``: nothing is taken out of the matrix any more, only written.
+Interventions after training, without training any further
+    - ``unsigned``: each factor is replaced by its absolute value. A flip then only keeps, and so
+      does a turn; of ``I - beta * k k^T`` the factor along the key is replaced. If flips and turns
+      are what the network computes with, the accuracy falls to chance.
+    - ``unerased``: nothing is taken out of the matrix anymore, only added.
 
 When a run ends
-    As soon as the task is learned, or after the task's updates (:data:`UPDATES`). A run without a
-    number of updates has not learned within these, which says nothing about more.
+    As soon as the task is learned, or after the task's updates (:data:`UPDATES`). A run without
+    ``learned_at`` has not learned within these, which says nothing about more.
 """
 
 import math
@@ -122,7 +122,7 @@ class Diagonal(nn.Module):
     Attributes
     ----------
     change
-        What is done to the factors, for interventions after training.
+        What is applied to the factors, for interventions after training.
     """
 
     def __init__(self, size: int, kind: str) -> None:
@@ -174,7 +174,7 @@ class Delta(nn.Module):
     Attributes
     ----------
     change
-        What is done to ``1 - beta``, the factor along the key, for interventions after training.
+        What is applied to ``1 - beta``, the factor along the key, for interventions after training.
     """
 
     def __init__(self, size: int, kind: str) -> None:
@@ -251,7 +251,7 @@ def rewritten(pairs: int, size: int, rng: np.random.Generator, device: str) -> B
 
 
 def draw(task: str, size: int, rng: np.random.Generator, device: str, longer: int = 1) -> Batch:
-    """Draw sequences of a task, or some that are several times as long as in training."""
+    """Draw sequences of a task, ``longer`` times as long as in training."""
     if task == "adding":
         x, y = (torch.from_numpy(part) for part in adding(longer * NUMBERS, size, rng))
         return x.to(device, torch.float32), y.to(device, torch.float32)
@@ -285,9 +285,8 @@ def run(transition: str, task: str, rate: float, *, seed: int, device: str) -> d
         ``learned_at``, NaN if the task was not learned; ``score`` on fresh sequences as in
         training: the share of right answers (of a lamp, the last), for adding the mean squared
         error; for lamps and lists ``unsigned`` and, for the delta rule, ``unerased``, the scores
-        after an intervention; ``longer``, the
-        score at four times the bits, twice the pairs or twice the numbers, and for lamps
-        ``longest``, at sixteen times the bits.
+        after an intervention; ``longer``, the score at four times the bits, twice the pairs or
+        twice the numbers, and for lamps ``longest``, at sixteen times the bits.
     """
     model = make(transition, task, seed).to(device)
     lamp = task in ("lamp", "three colors")

@@ -1,6 +1,6 @@
-"""The models in NumPy: forward and backward by hand, one model a file.
+"""The models in NumPy: forward and backward by hand, one model per file.
 
-These files are written to be read. They import NumPy alone.
+These files are written to be read. They need only NumPy.
 """
 
 from rnncourse.reference.attention import (

@@ -17,14 +17,14 @@ def check_array(name: str, array: NDArray[Any], shape: Sequence[Any]) -> None:
     name
         The argument's name, for the message.
     array
-        The value that came.
+        The value passed.
     shape
-        As for :func:`rnncourse.checks.check_shape`; ``...`` in front stands for any more axes.
+        As in :func:`rnncourse.checks.check_shape`; a leading ``...`` stands for any more axes.
 
     Raises
     ------
     TypeError
-        If it is not an array of NumPy.
+        If it is not a NumPy array.
     ValueError
         If its shape is wrong.
 
@@ -49,7 +49,7 @@ def check_floats(name: str, array: NDArray[Any]) -> None:
     Raises
     ------
     TypeError
-        If it is not: a gradient in whole numbers would be zero.
+        If it is not: in whole numbers, a small gradient would be cut off to zero.
     """
     check_type(name, array, np.ndarray)
     if array.dtype.kind != "f":

@@ -1,9 +1,9 @@
-"""Attention: for each query, a mean of the values weighted by how well its key fits.
+"""Attention: for each query, a mean of the values, weighted by how well their keys match it.
 
 Shapes follow ``scaled_dot_product_attention`` of PyTorch: queries ``(..., L, E)``, keys
 ``(..., S, E)``, values ``(..., S, V)``. A mask ``(..., L, S)`` is true where a query may look. A
-query that may look nowhere gets zeros, and neither such a query nor what no query may look at is
-ever read, so that even a NaN stays where it is.
+query that may look nowhere gets zeros. Neither such a query nor a key or value that no query may
+look at is ever read, so that even a NaN stays where it is.
 """
 
 import numpy as np
@@ -32,12 +32,12 @@ def dot_product_attention(
     out
         ``(..., L, V)``.
     weights
-        ``(..., L, S)``; each row sums to 1.
+        ``(..., L, S)``; each row sums to 1, or to 0 where a query may look nowhere.
 
     Raises
     ------
     TypeError, ValueError
-        If one is not an array, a shape is wrong, or the mask is not of booleans.
+        If one is not an array, a shape is wrong, or the mask is not boolean.
     """
     _check(q, k, v, mask)
     check_array("k", k, (*q.shape[:-2], "S", q.shape[-1]))
@@ -55,9 +55,9 @@ def dot_product_attention_backward(
     mask: Mask | None = None,
     scale: float | None = None,
 ) -> tuple[Array, Array, Array]:
-    """Return ``dq, dk, dv``, given the weights and the gradient ``(..., L, V)`` of out.
+    """Return ``dq, dk, dv``, given the weights and the gradient ``dout`` ``(..., L, V)``.
 
-    Raises as :func:`dot_product_attention`.
+    Raises the same errors as :func:`dot_product_attention`.
     """
     _check(q, k, v, mask)
     q, k, v = _readable(q, mask, -1), _readable(k, mask, -2), _readable(v, mask, -2)
@@ -84,14 +84,14 @@ def additive_attention(
     out
         ``(..., L, V)``.
     weights
-        ``(..., L, S)``; each row sums to 1.
+        ``(..., L, S)``; each row sums to 1, or to 0 where a query may look nowhere.
     u
         ``tanh(W_q q + W_k k)``, ``(..., L, S, A)``, which the backward pass needs.
 
     Raises
     ------
     TypeError, ValueError
-        If one is not an array, a shape is wrong, or the mask is not of booleans.
+        If one is not an array, a shape is wrong, or the mask is not boolean.
     """
     _check(q, k, v, mask)
     check_array("w", w, ("A",))
@@ -115,9 +115,9 @@ def additive_attention_backward(
     w: Array,
     mask: Mask | None = None,
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Return ``dq, dk, dv, dW_q, dW_k, dw``, given the gradient ``(..., L, V)`` of out.
+    """Return ``dq, dk, dv, dW_q, dW_k, dw``, given the gradient ``dout`` ``(..., L, V)``.
 
-    Raises as :func:`additive_attention`.
+    Raises the same errors as :func:`additive_attention`.
     """
     _check(q, k, v, mask)
     q, k, v = _readable(q, mask, -1), _readable(k, mask, -2), _readable(v, mask, -2)
@@ -157,7 +157,7 @@ def _scale(q: Array, scale: float | None) -> float:
 
 
 def _readable(a: Array, mask: Mask | None, axis: int) -> Array:
-    """Return what is of queries (axis -1) or of keys (-2), with zeros where the mask hides all.
+    """Return what belongs to queries (axis -1) or keys (-2), with zeros where all is masked.
 
     A NaN there times 0 would be a NaN.
     """

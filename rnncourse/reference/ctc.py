@@ -19,17 +19,16 @@ def ctc_loss(
 ) -> tuple[float, Array]:
     """Return the mean CTC loss of a softmax and its gradient (Graves et al., 2006).
 
-    A path has one label a step; without repeats and then without blanks, it must spell the target.
-    The loss is the negative logarithm of the probability of all such paths together. It sums them
-    with two recursions over the target with a blank before, between and behind its labels.
+    A path has one label per step; once repeats and then blanks are removed, it must spell the
+    target. The loss is the negative logarithm of the total probability of all such paths. Two
+    recursions sum them, over the target with a blank before, between and after its labels.
 
     Parameters
     ----------
     logits
-        ``(T, B, C)``. What comes after a sequence's end is not looked at.
+        ``(T, B, C)``. Steps after a sequence's end are ignored.
     targets
-        Labels, ``(B, S)``, none of them the blank. What comes after a target's end is not
-        looked at.
+        Labels, ``(B, S)``, none of them the blank. What comes after a target's end is ignored.
     input_lengths, target_lengths
         True lengths, ``(B,)``. A target may be empty.
     blank
@@ -38,10 +37,10 @@ def ctc_loss(
     Returns
     -------
     loss
-        In nats: each sequence's loss over its target's length (or over 1 if that is 0), mean over
-        the batch, as PyTorch's ``reduction="mean"``.
+        In nats: each sequence's loss divided by its target's length (or by 1 if that is 0),
+        averaged over the batch, as with PyTorch's ``reduction="mean"``.
     dlogits
-        Of the shape of ``logits``; exactly zero behind a sequence's end.
+        Shaped like ``logits``; exactly zero after a sequence's end.
 
     Raises
     ------
@@ -72,7 +71,7 @@ def ctc_loss(
         check_tokens(f"targets[{b}]", label, C)
         if (label == blank).any():
             raise ValueError(f"targets[{b}]: expected no blank ({blank}), got {label}")
-        repeats = (label[1:] == label[:-1]).sum()  # a blank must stand between two equal labels
+        repeats = (label[1:] == label[:-1]).sum()  # equal neighbors need a blank between them
         if m[b] + repeats > n[b]:
             raise ValueError(
                 f"input_lengths[{b}]: expected at least {m[b] + repeats} steps for a target of "
@@ -85,14 +84,14 @@ def ctc_loss(
     log_p = z - np.log(np.exp(z).sum(-1, keepdims=True))
 
     S = targets.shape[1]
-    path = np.full((B, 2 * S + 1), blank)  # a blank before, between and behind the labels
+    path = np.full((B, 2 * S + 1), blank)  # a blank before, between and after the labels
     path[:, 1::2] = np.where(np.arange(S) < m[:, None], targets, blank)
-    jump = np.zeros(path.shape, bool)  # a blank between two different labels may be left out
+    jump = np.zeros(path.shape, bool)  # a blank between two different labels may be skipped
     jump[:, 3::2] = path[:, 3::2] != path[:, 1:-2:2]
     sequence = np.arange(B)[:, None]
     local = log_p[:, sequence, path]  # (T, B, 2S + 1)
 
-    # alpha[t, b, s]: log probability of all beginnings of paths that are at place s after step t.
+    # alpha[t, b, s]: log probability of all beginnings of paths that end at position s at step t.
     alpha = np.full_like(local, -np.inf)
     alpha[0, :, :2] = local[0, :, :2]
     for t in range(1, T):
@@ -100,7 +99,7 @@ def ctc_loss(
         alpha[t] = _sum(a, _shift(a, 1), np.where(jump, _shift(a, 2), -np.inf)) + local[t]
 
     # beta[t, b, s]: log probability of all their continuations from step t + 1 to the end.
-    last = np.full(path.shape, -np.inf)  # a path ends at the last label or the blank behind it
+    last = np.full(path.shape, -np.inf)  # a path ends at the last label or the blank after it
     last[sequence[:, 0], 2 * m] = 0
     last[sequence[:, 0], np.maximum(2 * m - 1, 0)] = 0
     beta = np.full_like(local, -np.inf)
@@ -125,7 +124,7 @@ def _sum(a: Array, b: Array, c: Array) -> Array:
 
 
 def _shift(a: Array, by: int) -> Array:
-    """Move ``a`` ``(B, S)`` to the right, or for a negative number to the left; log 0 comes in."""
+    """Move ``a`` ``(B, S)`` to the right, or to the left if ``by`` is negative; fill with log 0."""
     out = np.full_like(a, -np.inf)
     if by > 0:
         out[:, by:] = a[:, :-by]

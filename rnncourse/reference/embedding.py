@@ -1,4 +1,4 @@
-"""Embedding: a vector for each token, looked up forward, summed up backward."""
+"""Embedding: a vector for each token, whose gradients are summed over the token's occurrences."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +28,14 @@ def embedding(tokens: Tokens, W: Array) -> Array:
 def embedding_backward(
     dy: Array, tokens: Tokens, W: Array, padding_idx: int | None = None
 ) -> Array:
-    """Return ``dW``, given the gradient ``dy`` ``(..., E)`` of what :func:`embedding` gave.
+    """Return ``dW``, given the gradient ``dy`` ``(..., E)`` with respect to the vectors.
 
-    A token that occurs twice gets both its gradients; the row ``padding_idx`` gets none.
+    A token that occurs twice gets the sum of both gradients; the row ``padding_idx`` gets none.
 
     Raises
     ------
     TypeError, ValueError
-        As :func:`embedding`, also for ``dy`` and ``padding_idx``.
+        As in :func:`embedding`, also for ``dy`` and ``padding_idx``.
     """
     tokens = np.asarray(tokens)
     check_array("W", W, ("V", "E"))

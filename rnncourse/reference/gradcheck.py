@@ -11,18 +11,18 @@ Array = NDArray[np.floating]
 
 
 def relative_error(a: Array, b: Array) -> float:
-    """Return the largest difference of two arrays over the largest entry of either.
+    """Return the largest difference between two arrays, relative to the largest entry of either.
 
     Parameters
     ----------
     a, b
-        Arrays of one shape.
+        Arrays of the same shape.
 
     Returns
     -------
     error
         0 if the arrays are equal, of order 1 if they have nothing in common. NaN if either
-        holds one.
+        contains one.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def relative_error(a: Array, b: Array) -> float:
 
 
 def numerical_gradient(f: Callable[[], float], a: Array, eps: float = 1e-5) -> Array:
-    """Measure the gradient of ``f`` by the entries of ``a`` with central differences.
+    """Measure the gradient of ``f`` with respect to ``a`` by central differences.
 
     Each entry is nudged up and down by ``eps`` in place and then restored, even if ``f`` raises, so
     ``f`` must read ``a`` itself. The error is of order ``eps**2``, which is why this beats a
@@ -55,7 +55,7 @@ def numerical_gradient(f: Callable[[], float], a: Array, eps: float = 1e-5) -> A
     f
         Takes nothing, returns the loss.
     a
-        What ``f`` depends on: float64, for in float32 rounding drowns the difference.
+        What ``f`` depends on: float64, because in float32 rounding would drown the difference.
     eps
         Size of the nudge.
 
@@ -111,7 +111,7 @@ def check_gradients(
     Returns
     -------
     errors
-        One :func:`relative_error` a name. Below 1e-7 is right; above 1e-4 is a bug.
+        One :func:`relative_error` per name. Below 1e-7 is right; above 1e-4 is a bug.
 
     Raises
     ------

@@ -38,7 +38,7 @@ def forward(
     W_ih, W_hh, b_ih, b_hh
         Weights ``(3 * H, I)`` and ``(3 * H, H)``, biases ``(3 * H,)``, in the order r, z, n.
     reset_after
-        Which n. After is what PyTorch and cuDNN do; before is what the paper says.
+        Which n: reset after the product, as PyTorch and cuDNN do, or before it, as in the paper.
 
     Returns
     -------
@@ -47,15 +47,15 @@ def forward(
     gates
         r, z, n side by side, ``(T, B, 3 * H)``.
     q
-        What the state adds to n, ``(T, B, H)``: what r multiplies if the reset comes after.
+        What the state adds to n, ``(T, B, H)``; before r scales it, if the reset comes after.
     """
     T, B, H = *x.shape[:2], h0.shape[1]
     # sigmoid(a) = (1 + tanh(a / 2)) / 2: with halved weights, tanh serves r and z too.
     scale = np.repeat(np.array([0.5, 0.5, 1], x.dtype), H)
-    gates = (flat(x) @ (W_ih.T * scale)).reshape(T, B, 3 * H)  # the input's share of all steps
+    gates = (flat(x) @ (W_ih.T * scale)).reshape(T, B, 3 * H)  # what the input contributes
     gates += b_ih * scale
     W_hh_T, b_hh = W_hh.T * scale, b_hh * scale
-    r, z, n = np.split(gates, 3, axis=2)  # views: what the loop writes, they show
+    r, z, n = np.split(gates, 3, axis=2)  # views: they show what the loop writes
     h = np.empty((T + 1, B, H), x.dtype)
     q = np.empty((T, B, H), x.dtype)
     h[0] = h0
@@ -78,7 +78,7 @@ def forward(
 
 
 def _sigmoid_of_half(a: Array) -> None:
-    """Turn ``a``, halved before, into its sigmoid, in place."""
+    """Turn half of a sigmoid's argument into the sigmoid, in place."""
     np.tanh(a, out=a)
     a += 1
     a /= 2
@@ -102,12 +102,12 @@ def backward(
         Gradient of the loss with respect to the state after each step, ``(T, B, H)``, from
         whatever uses it outside this layer.
     x, h, gates, q, W_ih, W_hh, reset_after
-        What :func:`forward` took and gave.
+        The arguments of :func:`forward`, and what it returned.
 
     Returns
     -------
     dx, dh0, dW_ih, dW_hh, db_ih, db_hh
-        Gradients, each of the shape of what it belongs to.
+        Gradients, each shaped like the array it belongs to.
     """
     H = h.shape[2]
     r, z, n = np.split(gates, 3, axis=2)
@@ -143,13 +143,13 @@ class GRU(Stack[Array]):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bidirectional
-        As for :class:`~rnncourse.reference.stack.Stack`, which also documents ``params``,
+        As in :class:`~rnncourse.reference.stack.Stack`, which also documents ``params``,
         ``grads``, :meth:`forward` and :meth:`backward`.
     reset_after
         Reset after the product with the state, as PyTorch does, or before it, as the paper says
         (ONNX calls this ``linear_before_reset`` 1 and 0).
     dtype, rng
-        As for ``Stack``.
+        As in ``Stack``.
 
     Examples
     --------

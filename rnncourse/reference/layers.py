@@ -1,4 +1,4 @@
-"""What stands around a recurrent layer: a linear output layer and the loss."""
+"""What follows a recurrent layer: a linear output layer and the loss."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ def linear(h: Array, W: Array, b: Array) -> Array:
 
 
 def linear_backward(dy: Array, h: Array, W: Array) -> tuple[Array, Array, Array]:
-    """Return ``dh, dW, db``, given the gradient ``dy`` ``(..., O)`` of what :func:`linear` gave.
+    """Return ``dh, dW, db``, given the gradient ``dy`` ``(..., O)`` with respect to the output.
 
     Raises TypeError or ValueError if one is not an array or its shape is wrong.
     """
@@ -42,21 +42,21 @@ def softmax_cross_entropy(
     logits
         ``(..., O)``.
     targets
-        Class numbers, ``(...)``. What stands at a masked place is not looked at.
+        Class numbers, ``(...)``; those at masked positions are ignored.
     mask
-        ``(...)``, true where a place counts; all do if left out. The mean is over those places.
+        ``(...)``, true at the positions that count; all if left out. The mean is over these.
 
     Returns
     -------
     loss
         In nats.
     dlogits
-        Of the shape of ``logits``; exactly zero at masked places.
+        Shaped like ``logits``; exactly zero at masked positions.
 
     Raises
     ------
     ValueError
-        If a shape is wrong, a target is not a class, or no place counts.
+        If a shape is wrong, a target is not a class, or no position counts.
     TypeError
         If the logits are not an array of floating-point numbers, or the targets are not whole
         numbers.

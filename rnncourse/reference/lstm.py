@@ -53,10 +53,10 @@ def forward(
     # sigmoid(a) = (1 + tanh(a / 2)) / 2: with halved weights, one tanh serves all four gates.
     scale = np.repeat(np.array([0.5, 0.5, 1, 0.5], x.dtype), H)
     shift = np.repeat(np.array([0.5, 0.5, 0, 0.5], x.dtype), H)
-    gates = (flat(x) @ (W_ih.T * scale)).reshape(T, B, 4 * H)  # the input's share of all steps
+    gates = (flat(x) @ (W_ih.T * scale)).reshape(T, B, 4 * H)  # what the input contributes
     gates += b * scale
     W_hh_T = W_hh.T * scale
-    i, f, g, o = np.split(gates, 4, axis=2)  # views: what the loop writes, they show
+    i, f, g, o = np.split(gates, 4, axis=2)  # views: they show what the loop writes
     h, c = np.empty((2, T + 1, B, H), x.dtype)
     tanh_c = np.empty((T, B, H), x.dtype)
     h[0], c[0] = h0, c0
@@ -79,7 +79,7 @@ def forward(
 
 
 def _squash(a: Array, scale: Array, shift: Array) -> None:
-    """Turn ``a`` in place into tanh (scale 1) or, where halved before, sigmoid (scale 1/2)."""
+    """Turn ``a`` in place into tanh (scale 1) or, if it was halved, sigmoid (scale 1/2)."""
     np.tanh(a, out=a)
     a *= scale
     a += shift
@@ -105,12 +105,12 @@ def backward(
         Gradients of the loss with respect to both states after each step, ``(T, B, H)``,
         from whatever uses them outside this layer.
     x, h, c, tanh_c, gates, W_ih, W_hh, peephole
-        What :func:`forward` took and gave.
+        The arguments of :func:`forward`, and what it returned.
 
     Returns
     -------
     dx, dh0, dc0, dW_ih, dW_hh, db
-        Gradients, each of the shape of what it belongs to; with peepholes also dpeephole.
+        Gradients, each shaped like the array it belongs to; with peepholes also dpeephole.
     """
     i, f, g, o = np.split(gates, 4, axis=2)
     da = np.empty_like(gates)  # gradient with respect to what went into the gates
@@ -144,13 +144,13 @@ class LSTM(Stack[tuple[Array, Array]]):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bidirectional
-        As for :class:`~rnncourse.reference.stack.Stack`, which also documents ``params``,
+        As in :class:`~rnncourse.reference.stack.Stack`, which also documents ``params``,
         ``grads``, :meth:`forward` and :meth:`backward`. States are pairs (h, c).
     peepholes
         Let the gates see the cell state. This adds ``weight_peephole_l0`` ``(3, H)``, in the
         order i, f, o; ``torch.nn.LSTM`` has none.
     dtype, rng
-        As for ``Stack``.
+        As in ``Stack``.
 
     Examples
     --------

@@ -46,14 +46,15 @@ def layer_norm_backward(
 ) -> tuple[Array, Array, Array]:
     """Return ``dx, dgain, dbias``, given the gradient ``dy`` ``(..., F)`` with respect to y.
 
-    An x that moves along 1 or along x_hat does not change x_hat: these parts are taken out.
+    Moving x along the vector of ones or along x_hat does not change x_hat, so the gradient has no
+    component in these directions: they are taken out.
 
     Raises TypeError or ValueError if one is not an array or its shape is wrong.
     """
     check_array("x_hat", x_hat, (..., "F"))
     check_array("gain", gain, x_hat.shape[-1:])
     check_array("dy", dy, x_hat.shape)
-    d = dy * gain  # by x_hat
+    d = dy * gain  # with respect to x_hat
     d = d - d.mean(-1, keepdims=True) - x_hat * (d * x_hat).mean(-1, keepdims=True)
     others = tuple(range(dy.ndim - 1))
     return d * inverse_std, (dy * x_hat).sum(others), dy.sum(others)

@@ -1,7 +1,7 @@
 """Gradient descent: SGD with momentum, Adam, and clipping by norm.
 
-Weights and gradients are dictionaries by the same names, as ``params`` and ``grads`` of the models.
-Weights are changed in place.
+Weights and gradients are dictionaries with the same names, like ``params`` and ``grads`` of the
+models. Weights are changed in place.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ Array = NDArray[np.floating]
 
 
 def clip_by_norm(grads: Mapping[str, Array], max_norm: float) -> float:
-    """Scale all gradients in place so that their common norm is at most ``max_norm``.
+    """Scale all gradients in place so that their global norm is at most ``max_norm``.
 
     Returns
     -------
     norm
-        What it was before (Pascanu et al., 2013).
+        The global norm before scaling (Pascanu et al., 2013).
 
     Raises
     ------
@@ -79,7 +79,7 @@ class SGD:
         """Take one step.
 
         Raises KeyError if a name is missing or unknown, TypeError or ValueError if a gradient is
-        not an array of floating-point numbers of its weight's shape. Nothing moves then.
+        not an array of floating-point numbers of its weight's shape; no weight changes then.
         """
         grads = _checked(grads, self.params)
         for name, p in self.params.items():
@@ -101,12 +101,12 @@ class Adam:
     betas
         How much of the running means of g and of g * g is kept at each step.
     eps
-        Added to the root of the second.
+        Added to the square root of the second mean.
 
     Raises
     ------
     TypeError, ValueError
-        As :class:`SGD`.
+        As in :class:`SGD`.
     """
 
     def __init__(
@@ -132,12 +132,12 @@ class Adam:
         """Take one step.
 
         Raises KeyError if a name is missing or unknown, TypeError or ValueError if a gradient is
-        not an array of floating-point numbers of its weight's shape. Nothing moves then.
+        not an array of floating-point numbers of its weight's shape; no weight changes then.
         """
         grads = _checked(grads, self.params)
         self.steps += 1
         beta1, beta2 = self.betas
-        # The means start at zero, which pulls them down at first; this takes it back.
+        # The means start at zero, which pulls them down at first; this corrects it.
         lr = self.lr / (1 - beta1**self.steps)
         correction = (1 - beta2**self.steps) ** 0.5
         for name, p in self.params.items():
@@ -148,7 +148,7 @@ class Adam:
 
 
 def _checked(grads: Mapping[str, Array], params: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the gradients, of which each fits its weight."""
+    """Return the gradients, each checked against its weight."""
     if grads.keys() != params.keys():
         odd = sorted(grads.keys() ^ params.keys())
         raise KeyError(f"grads: expected the names {sorted(params)}, differs in {odd}")

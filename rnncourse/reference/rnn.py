@@ -45,7 +45,7 @@ def forward(
     """
     f, _ = NONLINEARITIES[nonlinearity]
     T, B, H = *x.shape[:2], len(b_h)
-    a = (flat(x) @ W_xh.T + b_h).reshape(T, B, H)  # the input's share of all steps at once
+    a = (flat(x) @ W_xh.T + b_h).reshape(T, B, H)  # what the input contributes to all steps
     h = np.empty((T + 1, B, H), x.dtype)
     h[0] = h0
     for t in range(T):
@@ -64,12 +64,12 @@ def backward(
         Gradient of the loss with respect to the state after each step, ``(T, B, H)``, from
         whatever uses it outside this layer.
     x, h, W_xh, W_hh, nonlinearity
-        What :func:`forward` took and gave.
+        The arguments of :func:`forward`, and what it returned.
 
     Returns
     -------
     dx, dh0, dW_xh, dW_hh, db_h
-        Gradients, each of the shape of what it belongs to.
+        Gradients, each shaped like the array it belongs to.
     """
     _, slope = NONLINEARITIES[nonlinearity]
     da = slope(h[1:])  # (T, B, H): f'(a[t]) now, the gradient with respect to a[t] after the loop
@@ -91,7 +91,7 @@ class RNN(Stack[Array]):
     nonlinearity
         ``"tanh"`` or ``"relu"``.
     bidirectional, dtype, rng
-        As for :class:`~rnncourse.reference.stack.Stack`, which also documents ``params``,
+        As in :class:`~rnncourse.reference.stack.Stack`, which also documents ``params``,
         ``grads``, :meth:`forward` and :meth:`backward`.
 
     Examples

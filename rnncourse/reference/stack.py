@@ -1,9 +1,9 @@
 """What the recurrent models share: layers, directions, lengths, initial states and weights.
 
-A model's own file holds the mathematics of one layer in one direction. :class:`Stack` runs it
-layer upon layer and in both directions, and keeps padding out of it: a sequence that is read from
-its end is turned round within its own length, so padding always comes last; what a layer makes of
-it there is set to zero, and no gradient enters there.
+A model's own file contains the mathematics of one layer in one direction. :class:`Stack` runs it
+layer by layer and in both directions, and keeps padding out of it: a sequence that is read from its
+end is reversed within its own length, so padding always comes last; the outputs there are set to
+zero, and no gradient enters there.
 """
 
 from abc import ABC, abstractmethod
@@ -27,7 +27,7 @@ def flat(a: Array) -> Array:
 
 
 def turn(a: Array, lengths: NDArray[np.integer] | None) -> Array:
-    """Return ``a`` ``(T, B, F)`` with each sequence read from its end; padding stays behind it.
+    """Return ``a`` ``(T, B, F)`` with each sequence reversed; its padding stays at the end.
 
     Turning twice gives ``a`` back.
     """
@@ -38,12 +38,12 @@ def turn(a: Array, lengths: NDArray[np.integer] | None) -> Array:
 
 
 def weight(name: str, value: Any) -> NDArray[Any]:
-    """Return an array, or a tensor without its graph, as an array of real numbers.
+    """Return an array, or a tensor detached from its graph, as an array of real numbers.
 
     Raises
     ------
     TypeError
-        If NumPy cannot hold it, as bfloat16 or a tensor of a GPU, or it is complex.
+        If NumPy cannot represent it, as with bfloat16 or a tensor on a GPU, or it is not real.
     """
     try:
         a = np.asarray(value.detach() if hasattr(value, "detach") else value)
@@ -62,7 +62,7 @@ class Stack(ABC, Generic[State]):
     input_size, hidden_size, num_layers
         I, H and the number of layers.
     bidirectional
-        Also read each sequence from its end. Outputs of both directions stand side by side.
+        Also read each sequence from its end. The outputs of both directions are concatenated.
     dtype
         ``float64`` (the default) or ``float32``.
     rng
@@ -71,10 +71,16 @@ class Stack(ABC, Generic[State]):
     Attributes
     ----------
     params, grads
-        Weights and, after :meth:`backward`, their gradients, by PyTorch's names
+        Weights and, after :meth:`backward`, their gradients, under PyTorch's names
         (``weight_ih_l0`` ``(G * H, I)``, ``weight_hh_l0`` ``(G * H, H)``, ``bias_ih_l0`` and
         ``bias_hh_l0`` ``(G * H,)`` with G gates in PyTorch's order; ``_reverse`` is added for the
         second direction).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a whole number of at least 1, ``dtype`` is not floating-point, or ``rng``
+        is not a generator.
     """
 
     gates = 1
@@ -110,7 +116,7 @@ class Stack(ABC, Generic[State]):
                     self.params[f"{name}_l{layer}{d}"] = draw.astype(dtype)
 
     def _shapes(self, I: int) -> dict[str, tuple[int, ...]]:
-        """Return the weights of one layer and direction."""
+        """Return the shapes of the weights of one layer and direction."""
         H, G = self.hidden_size, self.gates * self.hidden_size
         return {"weight_ih": (G, I), "weight_hh": (G, H), "bias_ih": (G,), "bias_hh": (G,)}
 
@@ -127,11 +133,11 @@ class Stack(ABC, Generic[State]):
         """Return the gradients with respect to x, the initial states and the weights."""
 
     def state_dict(self) -> Weights:
-        """Return a copy of the weights by PyTorch's names."""
+        """Return a copy of the weights under PyTorch's names."""
         return {name: p.copy() for name, p in self.params.items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Take over weights by PyTorch's names, in place: all, or none if it raises.
+        """Load weights under PyTorch's names, in place: all, or none if it raises.
 
         Raises
         ------
@@ -140,7 +146,7 @@ class Stack(ABC, Generic[State]):
         ValueError
             If a shape is wrong.
         TypeError
-            If a weight is not of real numbers that NumPy can hold.
+            If a weight does not consist of real numbers that NumPy can represent.
         """
         if state.keys() != self.params.keys():
             odd = sorted(state.keys() ^ self.params.keys())
@@ -149,20 +155,18 @@ class Stack(ABC, Generic[State]):
         for name, p in new.items():
             check_shape(name, p.shape, self.params[name].shape)
         for name, p in new.items():
-            self.params[name][...] = (
-                p  # in place: whoever holds the array, as an optimizer, sees it
-            )
+            self.params[name][...] = p  # in place: an optimizer that refers to the array sees it
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, ArrayLike], **options: Any) -> Self:
-        """Make a network from weights by PyTorch's names; sizes and dtype are read off them.
+        """Make a network from weights under PyTorch's names; they determine sizes and dtype.
 
         Parameters
         ----------
         state
-            Arrays, or tensors on the CPU as ``state_dict()`` of ``torch.nn`` gives them.
+            Arrays, or tensors on the CPU, as ``state_dict()`` of ``torch.nn`` returns them.
         options
-            Arguments of the constructor that the weights do not tell, like ``nonlinearity``.
+            Arguments of the constructor that cannot be read off the weights, like ``nonlinearity``.
 
         Raises
         ------
@@ -171,7 +175,8 @@ class Stack(ABC, Generic[State]):
         ValueError
             If a shape is wrong.
         TypeError
-            If a weight is not of floating-point numbers that NumPy can hold.
+            If a weight does not consist of real numbers that NumPy can represent, or
+            ``weight_ih_l0`` not of floating-point numbers.
         """
         if not {"weight_ih_l0", "weight_hh_l0"} <= state.keys():
             raise KeyError(f"state: expected weight_ih_l0 and weight_hh_l0, got {sorted(state)}")
@@ -204,21 +209,21 @@ class Stack(ABC, Generic[State]):
             Initial states, ``(num_layers * directions, B, H)``; an LSTM takes a pair (h0, c0).
             Zeros if left out.
         lengths
-            True length of each sequence, ``(B,)``. What comes after it is never looked at.
+            True length of each sequence, ``(B,)``. Steps after it are ignored.
 
         Returns
         -------
         out
-            States h of the last layer, ``(T, B, directions * H)``, zero behind a sequence's end.
+            States h of the last layer, ``(T, B, directions * H)``, zero after a sequence's end.
         h_n
-            State after each sequence's last step, of the shape of ``h0``.
+            State after each sequence's last step, shaped like ``h0``.
 
         Raises
         ------
         ValueError
             If a shape is wrong, the sequence is empty or a length lies outside 1 to T.
         TypeError
-            If an array's dtype is not the weights'.
+            If an array's dtype is not that of the weights, or a length is not a whole number.
         """
         x = np.asarray(x)
         check_shape("x", x.shape, ("T", "B", self.input_size))
@@ -236,7 +241,7 @@ class Stack(ABC, Generic[State]):
         if n is not None:
             x = np.where(padding[:, :, None], 0, x)  # a padded NaN must not reach a product
         self._lengths, self._ends, self._padding = n, ends, padding
-        self._kept: list[tuple[Any, ...]] = []  # of each layer and direction
+        self._kept: list[tuple[Any, ...]] = []  # for each layer and direction
         s_n = [np.empty_like(s) for s in s0]
         for layer in range(self.num_layers):
             outs = []
@@ -260,7 +265,7 @@ class Stack(ABC, Generic[State]):
         dout
             Gradient of the loss with respect to ``out``, ``(T, B, directions * H)``.
         dh_n
-            Gradient with respect to ``h_n``, of its shape; zeros if left out.
+            Gradient with respect to ``h_n``, shaped like it; zeros if left out.
 
         Returns
         -------
@@ -270,11 +275,11 @@ class Stack(ABC, Generic[State]):
         Raises
         ------
         RuntimeError
-            If :meth:`forward` has not run.
+            If :meth:`forward` has not been called.
         ValueError
             If a shape is wrong.
         TypeError
-            If an array's dtype is not the weights'.
+            If an array's dtype is not that of the weights.
         """
         if not hasattr(self, "_kept"):
             raise RuntimeError("backward: expected a call of forward before it, got none")
@@ -306,7 +311,7 @@ class Stack(ABC, Generic[State]):
         return {name: self.params[f"{name}_l{layer}{direction}"] for name in self._shapes(1)}
 
     def _each(self, name: str, value: State | None, B: int) -> list[Array]:
-        """Return h's part of a state, or h's and c's, checked; zeros for None."""
+        """Return the arrays of a state, h or h and c, checked; zeros for None."""
         shape = (self.num_layers * len(self.directions), B, self.hidden_size)
         if value is None:
             return [np.zeros(shape, self.dtype) for _ in self.states]

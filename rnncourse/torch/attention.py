@@ -1,10 +1,10 @@
-"""Attention: for each query, a mean of the values weighted by how well its key fits.
+"""Attention: for each query, a mean of the values, weighted by how well their keys match it.
 
 Shapes follow ``torch.nn.functional.scaled_dot_product_attention``: queries ``(..., L, E)``, keys
 ``(..., S, E)``, values ``(..., S, V)``. A mask is true where a query may look; it broadcasts to
 ``(..., L, S)``. What is masked gets a weight of exactly zero and no gradient. A query that may
-look nowhere gets zeros, and neither such a query nor a key that no query may look at is ever read,
-so that even a NaN stays where it is.
+look nowhere gets zeros. Neither such a query nor a key or value that no query may look at is ever
+read, so that even a NaN stays where it is.
 """
 
 import torch
@@ -75,7 +75,7 @@ def additive_attention(
     Returns
     -------
     out, weights
-        As for :func:`dot_product_attention`.
+        As in :func:`dot_product_attention`.
 
     Raises
     ------
@@ -136,7 +136,7 @@ class AdditiveAttention(nn.Module):
 
 
 class Heads(nn.Module):
-    """The projections of several attentions side by side, each on its own share of the features.
+    """The projections of several attention heads, each for its own share of the features.
 
     Parameters, their names and their order are those of ``torch.nn.MultiheadAttention``.
 
@@ -147,7 +147,7 @@ class Heads(nn.Module):
     bias
         Whether the projections have biases.
     batch_first
-        Take and return ``(B, T, E)`` in place of ``(T, B, E)``.
+        Take and return ``(B, T, E)`` instead of ``(T, B, E)``.
     device, dtype
         As for any layer of ``torch.nn``.
 
@@ -183,8 +183,8 @@ class Heads(nn.Module):
             nn.init.zeros_(self.out_proj.bias)
 
     def project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Turn each ``(B, T, E)`` into that of the heads, ``(B, N, T, E / N)``."""
-        if query is key is value:  # one product in place of three
+        """Project each ``(B, T, E)`` and split it into heads, ``(B, N, T, E / N)``."""
+        if query is key is value:  # one product instead of three
             parts = list(F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, -1))
         else:
             ws = self.in_proj_weight.chunk(3)
@@ -195,17 +195,17 @@ class Heads(nn.Module):
         return q, k, v
 
     def mix(self, out: Tensor) -> Tensor:
-        """Mix what the heads found, ``(B, N, T, E / N)``, side by side: ``(B, T, E)``."""
+        """Concatenate what the heads found, ``(B, N, T, E / N)``, and mix it: ``(B, T, E)``."""
         mixed: Tensor = self.out_proj(out.transpose(1, 2).flatten(2))
         return mixed
 
 
 class MultiHeadAttention(Heads):
-    """Several attentions side by side, each on its own share of the features.
+    """Several attention heads, each on its own share of the features.
 
     Arguments are those of :class:`Heads`. Parameters and the default layout ``(T, B, E)`` are those
     of ``torch.nn.MultiheadAttention``, so a ``state_dict`` moves between the two. Two things
-    differ: a mask is true where a query may look, and the weights come for each head.
+    differ: a mask is true where a query may look, and the weights are returned for each head.
 
     Examples
     --------
@@ -235,12 +235,12 @@ class MultiHeadAttention(Heads):
             True where a query may look; broadcasts to ``(B, L, S)``, the same for all heads.
         need_weights
             Whether to return the weights. Without them PyTorch's own attention runs, which never
-            holds all of them and so is faster, the more so the longer the sequence.
+            stores them all and so is faster, the more so the longer the sequence.
 
         Returns
         -------
         out
-            Laid out as the query. A query that may look nowhere gets the output's bias alone.
+            Laid out like the query. A query that may look nowhere gets only the output's bias.
         weights
             ``(B, N, L, S)``, or None.
 
@@ -274,7 +274,7 @@ class MultiHeadAttention(Heads):
         mask: Tensor | None = None,
         need_weights: bool = True,
     ) -> tuple[Tensor, Tensor | None]:
-        """Attend in each head, put the heads side by side and mix them: ``(B, L, E)``."""
+        """Attend in each head, concatenate the heads and mix them: ``(B, L, E)``."""
         weights: Tensor | None = None
         if need_weights:
             out, weights = dot_product_attention(q, k, v, mask)  # (B, N, L, E / N)
@@ -308,8 +308,8 @@ def length_mask(lengths: Lengths, S: int) -> Tensor:
     The mask is on the device of the lengths; on the CPU where these are a list.
 
     Where queries are padded as well, as in self-attention, a padded step still looks, and what
-    stands there reaches the gradients. With ``mask & mask.mT`` it neither looks nor is looked at,
-    and is never read: needed where padding may be NaN.
+    it contains reaches the gradients. With ``mask & mask.mT`` it neither looks nor is looked at,
+    and is never read: you need that where padding may be NaN.
 
     Raises
     ------
@@ -353,8 +353,8 @@ def sinusoidal(positions: Tensor, size: int, dtype: torch.dtype = torch.float32)
     Raises
     ------
     TypeError, ValueError
-        If ``positions`` is no tensor of one axis, ``size`` not an even number of at least 2, or
-        ``dtype`` not floating-point.
+        If ``positions`` is not a tensor with one axis, ``size`` is not an even number of at least
+        2, or ``dtype`` is not floating-point.
     """
     check_type("positions", positions, Tensor)
     check_shape("positions", positions.shape, ("T",))
@@ -366,7 +366,7 @@ def sinusoidal(positions: Tensor, size: int, dtype: torch.dtype = torch.float32)
 def rotary(x: Tensor, positions: Tensor) -> Tensor:
     """Turn each pair of features by an angle that grows with the position (Su et al., 2021).
 
-    Do it to queries and keys: their product then depends on the distance alone.
+    Apply it to queries and keys: of their positions, only the distance then enters their product.
 
     Parameters
     ----------
@@ -383,7 +383,7 @@ def rotary(x: Tensor, positions: Tensor) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        If an argument is no tensor or x not floating-point; if a shape is wrong or E is odd.
+        If an argument is not a tensor or x is not floating-point; if a shape is wrong or E is odd.
     """
     check_type("x", x, Tensor)
     check_type("positions", positions, Tensor)
@@ -415,7 +415,7 @@ def _softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _readable(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, ...]:
-    """Put zeros where nothing is looked for or looked at: a NaN there times 0 is a NaN."""
+    """Put zeros where a query, key or value takes no part: a NaN there times 0 is a NaN."""
     if mask is None:
         return q, k, v
     looks = mask.any(-1, keepdim=True)  # (..., L, 1)
@@ -444,7 +444,7 @@ def _check_floating(name: str, dtype: torch.dtype) -> None:
 
 
 def check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
-    """Refuse a mask that is not of booleans, or does not broadcast to a shape."""
+    """Refuse a mask that is not boolean, or does not broadcast to a shape."""
     check_type("mask", mask, Tensor)
     if mask.dtype != torch.bool:
         raise TypeError(f"mask: expected dtype torch.bool, got {mask.dtype}")

@@ -1,8 +1,8 @@
 """The linear recurrence on a GPU, in one kernel: each number is read once and written once.
 
-Arithmetic is cheap there, memory is not. A scan made of PyTorch's operations reads and writes
-whole sequences at each of its ``2 * log2(T)`` levels. This kernel takes a few channels through all
-of the time, one tile of steps after the other, and keeps on the chip what is in between:
+Arithmetic is cheap there, memory is not. A scan made of PyTorch's operations reads from memory and
+writes back at each of its ``2 * log2(T)`` levels. This kernel takes a few channels through all
+steps, one tile of them after the other, and keeps what is in between on the chip:
 
 1. Read the factors and the inputs of the tile.
 2. Scan them within the tile, as :mod:`rnncourse.torch.scan` explains (Blelloch, 1990).
@@ -11,7 +11,7 @@ of the time, one tile of steps after the other, and keeps on the chip what is in
 The backward pass is the same recurrence from the last step to the first, and the same kernel.
 
 :func:`rnncourse.torch.scan.linear_recurrence` calls it where it can run. It is written in Triton
-(Tillet et al., 2019). PyTorch's builds for CUDA bring that along, so there is nothing to install;
+(Tillet et al., 2019). PyTorch's builds for CUDA include it, so there is nothing to install;
 where it is missing, this module is never imported.
 """
 
@@ -117,13 +117,13 @@ def _kernel(
 def _run(a: Tensor, b: Tensor, out: Tensor, h0: Tensor, h: Tensor, da: Tensor, back: bool) -> None:
     """Start the kernel: one program for each block of channels."""
     T, N, columns = len(b), h0.numel(), h0.shape[-1] if h0.dim() else 1
-    a = a.expand(b.shape).reshape(T, -1, columns)  # a copy only where strides cannot say it
+    a = a.expand(b.shape).reshape(T, -1, columns)  # a copy only where strides cannot express it
     block = min(max(16, triton.next_power_of_2(N) // PROGRAMS), 64)
     steps = min(triton.next_power_of_2(T), TILE // block // (2 if b.is_complex() else 1))
     tensors = [a, b.contiguous(), out, h0.contiguous(), h, da]
     if b.is_complex():
         tensors = [torch.view_as_real(x) for x in tensors]
-    with torch.cuda.device(b.get_device()):  # on a processor -1, which changes nothing
+    with torch.cuda.device(b.get_device()):  # on a CPU -1, which changes nothing
         _kernel[(triton.cdiv(N, block),)](
             *tensors, T, N, columns, *a.stride(), steps, block, b.is_complex(), back
         )
@@ -138,7 +138,7 @@ def fused_recurrence(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
     Parameters
     ----------
     a, b, h0
-        As in :func:`rnncourse.torch.scan.linear_recurrence`, which checks them; with h0.
+        As in :func:`rnncourse.torch.scan.linear_recurrence`, which checks them; h0 is needed.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def fused_recurrence(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
 
 @custom_op("rnncourse::linear_recurrence_backward", mutates_args=())
 def fused_gradients(a: Tensor, h0: Tensor, h: Tensor, dh: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradients of factors and inputs, both ``(T, ...)`` as h, from that of h."""
+    """Return the gradients of factors and inputs, both ``(T, ...)`` like h, given that of h."""
     da, db = (torch.empty_like(h, memory_format=torch.contiguous_format) for _ in range(2))
     _run(a, dh, db, h0, h.contiguous(), da, True)
     return da, db

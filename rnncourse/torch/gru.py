@@ -19,11 +19,11 @@ from rnncourse.torch.steps import (
 class GRUCell(Cell):
     """A step of a gated recurrent unit; gates in the order r, z, n.
 
-    Cho et al. (2014), with the reset gate after the product, as PyTorch and cuDNN have it.
+    Cho et al. (2014), with the reset gate after the product, as in PyTorch and cuDNN.
 
-    Both passes keep four blocks side by side, r, z, m and n, where ``m = W_hn h + b_hn`` is the
-    state's share of the candidate: the state's product is the first three, and the input's is r, z
-    and n.
+    Both passes keep four blocks side by side, r, z, m and n, where ``m = W_hn h + b_hn`` is what
+    the state contributes to the candidate: the product with the state fills the first three, that
+    with the input r, z and n.
     """
 
     width = 4
@@ -93,7 +93,7 @@ class GRU(DropIn[Tensor], nn.GRU):
     derived by hand, from 8 steps on.
 
     Where the hand-derived pass trains, the output must not be changed in place before
-    ``backward``, as by ``+=``, ``relu_`` or ``Dropout(inplace=True)``: copy it first.
+    ``backward``, for example by ``+=``, ``relu_`` or ``Dropout(inplace=True)``: copy it first.
     ``torch.nn.GRU`` allows it on a CPU.
 
     Raises

@@ -1,4 +1,4 @@
-"""What the layers ask of the tensors that a user passes in."""
+"""Checks of the tensors that a user passes to a layer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from rnncourse.checks import check_dtype, check_lengths, check_shape, check_type
 from rnncourse.torch.private import watched
 
 CASTS = {torch.float32, torch.bfloat16, torch.float16}
-"""Dtypes that autocast turns into one another."""
+"""Dtypes that autocast converts into one another."""
 
 Lengths = Tensor | Sequence[int]
 """True lengths of the sequences of a padded batch."""
 
 
 def autocasts(weight: Tensor) -> bool:
-    """Whether PyTorch chooses the precision: then the input's may differ from the weights'."""
+    """Whether PyTorch chooses the precision: the input's may then differ from the weights'."""
     device = weight.device.type
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
@@ -33,7 +33,7 @@ def check_input(name: str, x: Tensor, shape: tuple[int | str, ...], weight: Tens
     Raises
     ------
     TypeError, ValueError
-        If it is no tensor or has another dtype than the weights; if its shape is wrong.
+        If it is not a tensor or its dtype is not that of the weights; if its shape is wrong.
     """
     check_type(name, x, Tensor)
     check_shape(name, x.shape, shape)
@@ -44,12 +44,12 @@ def check_input(name: str, x: Tensor, shape: tuple[int | str, ...], weight: Tens
 def true_lengths(lengths: Lengths, steps: int, batch: int | None = None) -> Tensor:
     """Return the true lengths of a padded batch, once checked: int64 ``(B,)`` on the CPU.
 
-    Where PyTorch only traces, there is no number to check, and they stay where they are.
+    While PyTorch traces, there are no numbers to check, and the lengths stay on their device.
 
     Raises
     ------
     TypeError, ValueError
-        As for :func:`rnncourse.checks.check_lengths`.
+        As in :func:`rnncourse.checks.check_lengths`.
     """
     if isinstance(lengths, Tensor) and watched(lengths):
         return lengths.long()

@@ -21,24 +21,24 @@ Data = TypeVar("Data", bound=Tensor | PackedSequence)
 
 
 class DropIn(nn.RNNBase, Generic[State]):
-    """Base of :class:`RNN`, :class:`GRU` and :class:`LSTM`: all but a step itself.
+    """Base of :class:`RNN`, :class:`GRU` and :class:`LSTM`: all but the step itself.
 
     The hand-derived pass keeps its output for the gradient: to change an output in place before
     ``backward``, which ``torch.nn`` allows for RNN and GRU on a CPU, copy it first. Where PyTorch
     must see each operation (:func:`rnncourse.torch.private.watched`) or chooses its precision
-    (autocast), its own pass runs, whatever was asked for.
+    (autocast), its own pass runs, whatever ``kernel`` says.
 
     Attributes
     ----------
     kernel
         Which pass runs: ``"hand-derived"``, ``"torch"`` (PyTorch's own) or ``"auto"``, the faster
-        of the two. May be set at any time; :meth:`kernel_for` tells what it comes to.
+        of the two. May be set at any time; :meth:`kernel_for` tells which pass an input gets.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ("hx",)
 
-    # From how many steps on the hand-derived pass is faster. With fewer its start costs more than
-    # it saves; and without a gradient PyTorch records nothing.
+    # The number of steps from which the hand-derived pass is faster. With fewer, its setup costs
+    # more than it saves; and without a gradient PyTorch records nothing.
     fewest_to_train: ClassVar[float] = 8
     fewest_to_infer: ClassVar[float] = math.inf
 
@@ -53,7 +53,7 @@ class DropIn(nn.RNNBase, Generic[State]):
     def from_torch(cls, module: nn.RNNBase, kernel: str = "auto") -> Self:
         """Return the layer that takes the place of one of ``torch.nn`` and shares its weights.
 
-        The parameters are the same objects, so an optimizer that has them goes on training them.
+        The parameters are the same objects, so an optimizer that has them keeps training them.
 
         Parameters
         ----------
@@ -65,8 +65,8 @@ class DropIn(nn.RNNBase, Generic[State]):
         Raises
         ------
         TypeError, ValueError
-            If the module is of another class, has projections, or has other parameters than its
-            class, as with a weight norm.
+            If the module is of a different class, has projections, or has parameters other than
+            those of its class, as with weight normalization.
 
         Examples
         --------
@@ -91,11 +91,11 @@ class DropIn(nn.RNNBase, Generic[State]):
         return net.train(module.training)
 
     def extra_repr(self) -> str:
-        """Say what the layer is made of."""
+        """Return the settings, for ``repr``."""
         text = super().extra_repr()
         return text if self.kernel == "auto" else f"{text}, kernel={self.kernel!r}"
 
-    if TYPE_CHECKING:  # a module of torch.nn tells an editor nothing of its arguments
+    if TYPE_CHECKING:  # a module of torch.nn tells an editor nothing about its arguments
 
         def __call__(
             self, input: Data, hx: State | None = None, lengths: Lengths | None = None
@@ -117,22 +117,22 @@ class DropIn(nn.RNNBase, Generic[State]):
             LSTM a pair ``(h_0, c_0)`` of such tensors. Zeros if left out.
         lengths
             True length of each sequence of a padded batch, in any order: B whole numbers, in a
-            tensor or a list. What comes after a sequence's end is never looked at, and the output
-            there is zero. (An addition to ``torch.nn``, in place of packing and unpacking.)
+            tensor or a list. Steps after a sequence's end are ignored, and the output there is
+            zero. (``torch.nn`` has no such argument: there you pack and unpack.)
 
         Returns
         -------
         out
-            States of the last layer, laid out as the input, ``directions * H`` features.
+            States of the last layer, laid out like the input, with ``directions * H`` features.
         h_n
-            State after each sequence's last step, shaped as ``hx``; for an LSTM ``(h_n, c_n)``.
+            State after each sequence's last step, shaped like ``hx``; for an LSTM ``(h_n, c_n)``.
 
         Raises
         ------
         ValueError
             If a shape is wrong, a sequence is empty or a length lies outside 1 to T.
         TypeError
-            If the input's or the state's dtype is not the weights', or an argument's type is
+            If the input's or the state's dtype is not that of the weights, or an argument's type is
             wrong.
         """
         result: tuple[Data, State]
@@ -183,7 +183,7 @@ class DropIn(nn.RNNBase, Generic[State]):
 
     def _run(self, input: Any, hx: Any) -> Any:
         """Run the network on an input without padding."""
-        try:  # our checks would take a few percent of a small pass: they come where it fails
+        try:  # our checks would take a few percent of a small pass: they run if it fails
             if self.kernel_for(input) == "torch":
                 return super().forward(input, hx)
         except Exception:

@@ -1,14 +1,14 @@
 """Linear attention: without its softmax, attention is a recurrence (Katharopoulos et al., 2020).
 
-A key weighs ``phi(q) · phi(k)`` with positive features phi, in place of ``exp(q · k)``. So the sum
-over the past can be taken before the query is known, and two sums are all the memory::
+A key gets the weight ``phi(q) · phi(k)`` with positive features phi, in place of ``exp(q · k)``. So
+the sum over the past can be taken before the query is known, and two sums are all the memory::
 
-    S[t] = S[t - 1] + phi(k[t]) v[t].T    what the keys stand for, (..., E, V)
-    z[t] = z[t - 1] + phi(k[t])           how much they weigh, (..., E)
+    S[t] = S[t - 1] + phi(k[t]) v[t].T    the values, by the features of their keys, (..., E, V)
+    z[t] = z[t - 1] + phi(k[t])           the features alone, (..., E)
     out[t] = phi(q[t]) S[t] / (phi(q[t]) · z[t])
 
-That is the recurrent form; the parallel form takes the sums in another order. A step sees itself
-and earlier steps alone. Queries and keys are ``(..., T, E)``, values ``(..., T, V)``.
+That is the recurrent form; the parallel form takes the sums in another order. A step sees only
+itself and earlier steps. Queries and keys are ``(..., T, E)``, values ``(..., T, V)``.
 """
 
 import torch
@@ -41,10 +41,10 @@ def linear_attention(
     """Attend at all steps at once, in chunks: the parallel form.
 
     In a chunk each query meets each key; what came before is in the sums. That takes about
-    ``T * (chunk * (E + V) + 2 * E * V)`` multiplications and holds ``T * (chunk + E * V / chunk)``
+    ``T * (chunk * (E + V) + 2 * E * V)`` multiplications and stores ``T * (chunk + E * V / chunk)``
     numbers. ``chunk=T`` is the whole ``(T, T)`` matrix, ``chunk=1`` a running sum over the steps.
     In float32 the error is below 1e-6 of the largest output up to T = 16,384, at any size of the
-    queries. Keys whose features all lie below about -87 lose digits, those below -104 count as
+    queries. Keys whose entries all lie below about -87 lose digits, those below -104 count as
     zero, and sums of the keys' features overflow above 3e38.
 
     Parameters
@@ -55,9 +55,9 @@ def linear_attention(
         Sums over earlier steps, from an earlier call; zeros if left out.
     mask
         True where a step is real; broadcasts to ``(..., 1, T)``. A masked step neither looks nor
-        is looked at, nor ever read: it gets zeros.
+        is looked at, and is never read: it gets zeros.
     chunk
-        Steps in a chunk.
+        How many steps a chunk has.
 
     Returns
     -------
@@ -67,11 +67,13 @@ def linear_attention(
     Raises
     ------
     TypeError, ValueError
-        If a shape or a dtype is wrong, or the mask does not broadcast.
+        If a shape or a dtype is wrong, the mask does not broadcast, or ``chunk`` is not a whole
+        number of at least 1.
 
     Examples
     --------
-    Features are 3, and 3 and 1: the second query weighs the first key with 9, its own with 3.
+    Queries have the feature 3, keys 3 and 1: the second query gives the first key the weight 9,
+    its own 3.
 
     >>> q, k = torch.tensor([[2.0], [2.0]]), torch.tensor([[2.0], [0.0]])
     >>> linear_attention(q, k, v=torch.tensor([[1.0], [2.0]]))[0]
@@ -124,7 +126,7 @@ class LinearAttention(Heads):
 
         The state is S ``(B, N, E / N, E / N)`` and z ``(B, N, E / N)``, zeros if left out. The
         mask is true where a step is real, ``(B, 1, T)`` as :func:`length_mask` returns it; a
-        masked step gets the output's bias alone. Returns output and state; wrong shapes and
+        masked step gets only the output's bias. Returns output and state; wrong shapes and
         dtypes raise ValueError and TypeError.
         """
         axes = ("B", "T", self.embed_dim) if self.batch_first else ("T", "B", self.embed_dim)

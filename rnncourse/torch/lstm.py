@@ -58,7 +58,7 @@ class LSTMCell(Cell):
         sigmoid_backward(chunk.before(1), f, grad_input=da[:, 1])
         tanh_backward(i, g, grad_input=da[:, 2])
         sigmoid_backward(tanh_c, o, grad_input=da[:, 3])
-        slope = tanh_backward(o, tanh_c, grad_input=tanh_c)  # of h by c
+        slope = tanh_backward(o, tanh_c, grad_input=tanh_c)  # of h with respect to c
         flat = da.view(-1, 4 * H)
 
         xp, dh, dc, *matrices = light(*grads, chunk.dout, slope, f, da[:, :3], da[:, 3])

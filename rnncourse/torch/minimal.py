@@ -1,8 +1,8 @@
 """Layers that train in parallel; minGRU and minLSTM (Feng et al., 2024) among them.
 
-Where gates look at the input alone, the states are a linear recurrence: all steps are computed at
-once by :func:`rnncourse.torch.scan.linear_recurrence`. The factors of minGRU and minLSTM are gates
-between 0 and 1, so nothing overflows at any value of the gates, and no logarithm is needed.
+Where gates depend on the input alone, the states follow a linear recurrence: all steps are computed
+at once by :func:`rnncourse.torch.scan.linear_recurrence`. The factors of minGRU and minLSTM are
+gates between 0 and 1, so nothing overflows whatever the gates are, and no logarithm is needed.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from rnncourse.torch.scan import linear_recurrence
 
 
 class LinearRecurrent(nn.Module):
-    """What all have in common: ``h[t] = keep[t] * h[t - 1] + add[t]``, then an output.
+    """What these layers have in common: ``h[t] = keep[t] * h[t - 1] + add[t]``, then an output.
 
     A layer of this kind says what it keeps and adds (:meth:`coefficients`), what comes out
     (:meth:`read`), and which of its weights has the input's dtype (:attr:`weight`).
@@ -40,7 +40,7 @@ class LinearRecurrent(nn.Module):
         input
             ``(T, B, I)``, or ``(B, T, I)`` with ``batch_first``.
         hx
-            Initial state, ``(1, B, H)`` as ``torch.nn.GRU`` has it; zeros if left out.
+            Initial state, ``(1, B, H)`` as in ``torch.nn.GRU``; zeros if left out.
         lengths
             True length of each padded sequence: B whole numbers, in a tensor or a list; T for all
             if left out. What comes after is never read.
@@ -48,16 +48,16 @@ class LinearRecurrent(nn.Module):
         Returns
         -------
         out, h_n
-            Outputs ``(T, B, H)``, laid out as the input and zero after a sequence's end, and the
-            state at each end, ``(1, B, H)``: hand it over with the next piece of the sequences.
+            Outputs ``(T, B, H)``, laid out like the input and zero after a sequence's end, and the
+            state at each end, ``(1, B, H)``: pass it on with the next piece of the sequences.
 
         Raises
         ------
         ValueError
             If a shape or a length is wrong or a sequence is empty.
         TypeError
-            If an argument is no tensor, a dtype not that of the weights, or a length not a whole
-            number.
+            If an argument is not a tensor, a dtype is not that of the weights, or a length is not a
+            whole number.
         """
         axes = ("B", "T") if self.batch_first else ("T", "B")
         _check("input", input, (*axes, self.input_size), self.weight)
@@ -80,7 +80,7 @@ class LinearRecurrent(nn.Module):
     def step(self, x: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Take one step, for decoding: ``(B, I)`` and ``(B, H)`` to output and state, ``(B, H)``.
 
-        The state is zeros if left out.
+        The state is zeros if left out. Errors are those of :meth:`forward`.
         """
         _check("x", x, ("B", self.input_size), self.weight)
         keep, add = self.coefficients(x)
@@ -91,13 +91,13 @@ class LinearRecurrent(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The weight that meets the input."""
+        """The weight whose dtype the input must have."""
         raise NotImplementedError
 
     def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return what each step keeps of the state, and what it adds: ``(..., H)`` each.
 
-        What all sequences of the batch share may be ``(..., 1, H)``.
+        What is the same for all sequences of the batch may be ``(..., 1, H)``.
         """
         raise NotImplementedError
 

@@ -1,7 +1,7 @@
-"""What PyTorch tells under private names alone: all such names that the package uses stand here.
+"""What PyTorch offers only under private names: all such names that the package uses are here.
 
-They may change with any release. ``tests/torch/test_private.py`` says with which versions each of
-them was tried, and tries it again.
+They may change with any release. ``tests/torch/test_private.py`` says which versions each of
+them was tried with, and tries it again.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ def watched(*tensors: Tensor) -> bool:
 
     It does in ``torch.compile``, export and tracing, in transforms of ``torch.func``, in
     forward-mode differentiation, where many gradients are computed at once
-    (``is_grads_batched``), in modes such as that of fake tensors, and with classes of tensors
-    other than PyTorch's own. NumPy, ``out=`` and an ``autograd.Function`` would hide operations.
+    (``is_grads_batched``), in modes such as that of fake tensors, and with tensor classes other
+    than PyTorch's own. NumPy, ``out=`` and an ``autograd.Function`` would hide operations.
     """
     return bool(
         torch.compiler.is_compiling()
@@ -57,7 +57,7 @@ def takes_operators(*tensors: Tensor) -> bool:
 
 
 def norms(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return the norm of each tensor: one call for all, where the device has one."""
+    """Return the norm of each tensor: in one call, where the device has one for all."""
     return list(torch._foreach_norm(list(tensors)))
 
 
@@ -67,7 +67,7 @@ def scale_(tensors: Sequence[Tensor], factor: float) -> None:
 
 
 def memory_changes(found: torch.profiler.profile) -> list[int]:
-    """Return how many bytes were taken (or given back: below 0), in the order of time."""
+    """Return how many bytes were taken (below 0: given back), in order of time."""
     profiler: Any = found.profiler
     events = [e for e in profiler.kineto_results.events() if e.name() == "[memory]"]
     return [e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())]

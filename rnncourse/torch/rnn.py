@@ -47,7 +47,7 @@ class RNNCell(Cell):
         return (h,), ()
 
     def backward(self, chunk: Chunk, grads: Tensors, w_hh: Tensor) -> tuple[Parts, Tensor]:
-        """Go back through some steps; ``a`` and ``b`` have one gradient."""
+        """Go back through some steps; ``a`` and ``b`` share one gradient."""
         (h,), tanh = chunk.states, self.nonlinearity == "tanh"
         da = torch.empty_like(h)
         if tanh:
@@ -70,12 +70,12 @@ class RNN(DropIn[Tensor], nn.RNN):
     It takes ``torch.nn.RNN``'s arguments: ``input_size``, ``hidden_size``, ``num_layers``,
     ``nonlinearity`` (``"tanh"`` or ``"relu"``), ``bias``, ``batch_first``, ``dropout``,
     ``bidirectional``, ``device`` and ``dtype``, and ``kernel`` (see
-    :class:`~rnncourse.torch.layers.DropIn`). On a CPU it trains through the pass derived by hand,
-    from 8 steps on, and without a gradient takes it from 64 steps on. A gradient of a gradient is
-    right as well (through a recorded loop).
+    :class:`~rnncourse.torch.layers.DropIn`). On a CPU it runs the pass derived by hand: from 8
+    steps on in training, and from 64 steps on without a gradient. A gradient of a gradient is right
+    as well (through a recorded loop).
 
     Where the hand-derived pass trains, the output must not be changed in place before
-    ``backward``, as by ``+=``, ``relu_`` or ``Dropout(inplace=True)``: copy it first.
+    ``backward``, for example by ``+=``, ``relu_`` or ``Dropout(inplace=True)``: copy it first.
     ``torch.nn.RNN`` allows it on a CPU.
 
     Raises

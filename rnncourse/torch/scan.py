@@ -1,19 +1,19 @@
 """Linear recurrences in parallel: ``h[t] = a[t] * h[t - 1] + b[t]`` for all t at once.
 
-Two steps one after the other are again one step of the same kind,
+Two steps in a row are again one step of the same kind,
 ``h[t + 1] = (a[t + 1] * a[t]) * h[t - 1] + (a[t + 1] * b[t] + b[t + 1])``: the recurrence is
 associative. So all pairs of neighbors become one step each at the same time, the sequence of half
 the length is solved in the same way, and every second state is filled in (Blelloch, 1990). That
-takes about ``2 * log2(T)`` operations on whole sequences in place of T on single steps, and three
-times the multiplications of the loop.
+takes about ``2 * log2(T)`` rounds in place of T steps, and three times the multiplications of the
+loop.
 
-Only products of the ``a`` are formed, never quotients or logarithms: where no ``a`` is larger
-than one in size, as with gates, nothing can overflow, and a gate that is closed (0) is exact.
+Only products of the ``a`` are formed, never quotients or logarithms: where no ``a`` is larger than
+one in absolute value, as with gates, nothing can overflow, and a gate that is closed (0) is exact.
 
 A GPU takes whole sequences: where PyTorch comes with Triton, in one kernel
-(:mod:`rnncourse.torch.fused`). A processor takes as many steps at a time as fit into its cache,
-one piece after the other. How much that saves over a plain loop depends on the width of a step:
-with 64 numbers a scan is some ten times as fast, with 4,096 the loop is busy with arithmetic too.
+(:mod:`rnncourse.torch.fused`). A CPU takes as many steps at a time as fit in its cache, one
+piece after the other. How much that saves over a plain loop depends on the width of a step: with 64
+numbers a scan is about ten times as fast; with 4,096 the loop is busy with arithmetic too.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from torch import Tensor
 from rnncourse.checks import check_shape, check_type
 from rnncourse.torch.private import takes_operators, watched
 
-# How many numbers a scan works on at a time on a processor, so that they stay in its cache.
+# How many numbers a scan works on at a time on a CPU, so that they stay in its cache.
 # Measured on 4,096 steps of 1,024 numbers, float32, one thread: 9 ms, and 25 ms all at once.
 CHUNK = 2**18
 
@@ -38,12 +38,12 @@ FUSED |= {torch.complex64, torch.complex128}  # what the kernel takes
 def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     """Return all states of ``h[t] = a[t] * h[t - 1] + b[t]``, by an associative scan.
 
-    The error in float32, for T up to 16,384 and ``a`` from 0 to 1: below 2e-6 of the largest
+    In float32, for T up to 16,384 and ``a`` from 0 to 1, the error is below 2e-6 of the largest
     state, less than that of the loop, since each state is a sum in ``log2(T)`` levels rather than
     in T steps. Gradients of any order are right: the backward pass is a linear recurrence as
     well, from the last step to the first. Where PyTorch must see each operation (compilation,
     ``torch.func``, forward-mode differentiation), the same scan runs without writing in place. The
-    kernel for GPUs also runs in compiled programs; not in exported ones, which need no Triton.
+    kernel for GPUs also runs in compiled programs, but not in exported ones: these need no Triton.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     ValueError
         If the shapes do not fit, or T is 0.
     TypeError
-        If an argument is no tensor, or the dtypes differ or are not floating-point or complex.
+        If an argument is not a tensor, or the dtypes differ or are not floating-point or complex.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def _check(a: Tensor, b: Tensor, h0: Tensor | None) -> Tensor:
 
 
 def _one_kernel(a: Tensor, b: Tensor, h0: Tensor) -> bool:
-    """Whether all are on a GPU that Triton knows, and of a dtype that the kernel takes."""
+    """Whether all are on a GPU that Triton supports, and of a dtype that the kernel takes."""
     return (
         TRITON
         and b.is_cuda
@@ -171,9 +171,9 @@ class _Scan(torch.autograd.Function):
 def gradients(
     a: Tensor, h0: Tensor, h: Tensor, dh: Tensor, solve: Callable[[Tensor, Tensor], Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of a, b and h0 from that of the states h; differentiable again.
+    """Return the gradients of a, b and h0, given that of the states h; differentiable again.
 
-    ``solve`` is :func:`linear_recurrence`, or what does the same.
+    ``solve`` is :func:`linear_recurrence`, or a function that does the same.
     """
     # db[t] = dh[t] + a[t + 1] * db[t + 1]: the same recurrence, backwards in time.
     later = torch.cat([a[1:], torch.zeros_like(a[:1])]).conj()

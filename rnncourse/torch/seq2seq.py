@@ -21,7 +21,7 @@ Hidden = Tensor | tuple[Tensor, Tensor]
 
 
 class State(NamedTuple):
-    """What the decoder knows between two steps. The batch is always the last axis but one.
+    """What the decoder knows between two steps. The batch is always the second-to-last axis.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class EncoderDecoder(nn.Module):
     Parameters
     ----------
     source_size, target_size
-        Number of symbols V of each side.
+        Number of symbols V on each side.
     embed_size, hidden_size
         Features I of an embedded symbol and H of a state.
     num_layers
@@ -128,7 +128,7 @@ class EncoderDecoder(nn.Module):
         Parameters
         ----------
         source
-            Whole numbers ``(S, B)``, padded with any of the source's symbols.
+            Whole numbers ``(S, B)``, padded with any source symbol.
         lengths
             Each sequence's true length, ``(B,)``; S if left out.
 
@@ -162,7 +162,7 @@ class EncoderDecoder(nn.Module):
         ids
             Symbols of the target, whole numbers ``(T, B)``.
         state
-            From :meth:`encode`, or from an earlier call to go on from there.
+            From :meth:`encode`, or from an earlier call to continue from there.
         lengths
             Each sequence's true length, ``(B,)``; T if left out.
 
@@ -202,11 +202,11 @@ class EncoderDecoder(nn.Module):
     def forward(
         self, source: Tensor, source_lengths: Lengths | None, target: Tensor
     ) -> tuple[Tensor, State, Tensor | None]:
-        """Return what :meth:`decode` does for a target that is known."""
+        """Return what :meth:`decode` returns for a known target."""
         return self.decode(target, self.encode(source, source_lengths))
 
     def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
-        """Read one symbol a sequence, ``(B,)``; return the next one's scores ``(B, V)`` and state.
+        """Read a symbol per sequence, ``(B,)``; return the next one's scores ``(B, V)`` and state.
 
         This is the step that :func:`rnncourse.decoding.generate` and
         :func:`rnncourse.decoding.beam_search` take; the first state comes from :meth:`encode`, the
@@ -232,7 +232,7 @@ class EncoderDecoder(nn.Module):
         Parameters
         ----------
         source, source_lengths
-            As for :meth:`encode`.
+            As in :meth:`encode`.
         target
             Whole numbers ``(T, B)``, from ``<bos>`` to ``<eos>``, then padding.
         target_lengths
@@ -246,7 +246,7 @@ class EncoderDecoder(nn.Module):
         Raises
         ------
         TypeError, ValueError
-            As for :meth:`encode` and :meth:`decode`, or if a target is shorter than 2.
+            As in :meth:`encode` and :meth:`decode`, or if a target is shorter than 2.
         """
         check_type("source", source, Tensor)
         check_ids("target", target, ("T", source.shape[-1]), self.target_embedding.num_embeddings)

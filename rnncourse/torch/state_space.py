@@ -1,9 +1,9 @@
-"""A diagonal state-space layer: memories that fade and turn at rates which are learned.
+"""A diagonal state-space layer: memories that fade and turn at learned rates.
 
 Where the steps are linear, a change of basis makes nearly every recurrent matrix diagonal, with
-complex numbers on the diagonal. So each unit is on its own: at each step its state shrinks by a
-factor ``r`` and turns by an angle ``theta``, as a bell rings out. Of the ways to write such layers
-(S4D: Gu et al., 2022) this is the linear recurrent unit (Orvieto et al., 2023, section 3).
+complex numbers on the diagonal. So each unit evolves on its own: at each step its state shrinks by
+a factor ``r`` and turns by an angle ``theta``, as a bell rings out. Among such layers (S4D: Gu et
+al., 2022), this is the linear recurrent unit (Orvieto et al., 2023, section 3).
 """
 
 import math
@@ -22,18 +22,18 @@ DTYPES = (torch.float32, torch.float64)
 class StateSpace(LinearRecurrent):
     """``h[t] = a * h[t - 1] + g * (B x[t])``, ``y[t] = Re(C h[t]) + D x[t]``: real in, real out.
 
-    - ``a = r * exp(i * theta)`` with ``r = exp(-exp(nu))``, one number a unit. Whatever ``nu`` is,
-      ``r`` is at most 1: no state can explode. A memory halves every ``log(2) / exp(nu)`` steps.
-    - ``g = sqrt(1 - r**2)`` is no weight of its own: for inputs without correlation in time it
+    - ``a = r * exp(i * theta)`` with ``r = exp(-exp(nu))``, one number per unit. Whatever ``nu``
+      is, ``r`` is at most 1: no state can explode. A memory halves in ``log(2) / exp(nu)`` steps.
+    - ``g = sqrt(1 - r**2)`` is not a separate weight: for inputs without correlation in time it
       makes every state as large as its input, however long its memory. (Orvieto et al. start
       there and train it.)
-    - B, C and D are full matrices. B and C hold their real part in row 0, the imaginary one in 1.
+    - B, C and D are full matrices. B and C keep their real part at index 0, the imaginary one at 1.
 
     The states are complex, ``hx`` and ``h_n`` too. The layer runs all steps at once, or one by one
     with :meth:`step`; and since ``a`` is the same at each step, it is also a convolution with
-    :meth:`kernel`. The error in float32, for T up to 16,384 and ``r`` up to 0.999: below 1e-5 of
-    the largest output and 1e-4 of the largest state. Each step repeats the rounding of ``a``, so
-    ten times the memory has ten times the error.
+    :meth:`kernel`. In float32, for T up to 16,384 and ``r`` up to 0.999, the error is below 1e-5
+    of the largest output and 1e-4 of the largest state. Each step repeats the rounding of ``a``, so
+    a memory ten times as long has ten times the error.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ class StateSpace(LinearRecurrent):
     batch_first, device
         As in ``torch.nn.GRU``.
     radius
-        Between which values ``r`` starts, evenly spread over the ring's area.
+        The values between which ``r`` starts, spread evenly over the area of the ring.
     max_phase
-        ``theta`` starts between 0 and this, in radians a step. Small values suit slow signals.
+        ``theta`` starts between 0 and this, in radians per step. Small values suit slow signals.
     dtype
         float32 or float64: PyTorch does not compute with smaller complex numbers. Under autocast
         the states keep the precision of the weights.
@@ -52,8 +52,8 @@ class StateSpace(LinearRecurrent):
     Raises
     ------
     TypeError, ValueError
-        If a size is not a whole number of at least 1, ``radius`` not two numbers that grow
-        between 0 and 1, ``max_phase`` not above 0, or ``dtype`` another one.
+        If a size is not a whole number of at least 1, ``radius`` is not two increasing numbers
+        between 0 and 1, ``max_phase`` is not above 0, or ``dtype`` is neither of the two.
 
     Examples
     --------
@@ -112,7 +112,7 @@ class StateSpace(LinearRecurrent):
         return real + F.linear(x, self.D)
 
     def kernel(self, T: int) -> Tensor:
-        """Return the response to one input, T steps long: ``K[k] = Re(C diag(a**k) g B)``.
+        """Return the impulse response, T steps long: ``K[k] = Re(C diag(a**k) g B)``.
 
         The outputs are ``y[t] = sum(K[k] @ x[t - k] for k in range(t + 1)) + D @ x[t]``.
 
@@ -129,7 +129,7 @@ class StateSpace(LinearRecurrent):
         Raises
         ------
         TypeError, ValueError
-            If T is not a whole number of at least 1.
+            If T is not a whole number of at least 1, or the weights have a smaller dtype.
         """
         check_at_least("T", T, 1)
         self._check_dtype()
@@ -139,7 +139,7 @@ class StateSpace(LinearRecurrent):
         return torch.einsum("oh,th,hi->toi", C, powers, B).real
 
     def _check_dtype(self) -> None:
-        """Refuse weights that ``half`` or ``bfloat16`` has made too small."""
+        """Refuse weights that ``half()`` or ``bfloat16()`` has converted."""
         if self.nu.dtype not in DTYPES:
             raise TypeError(
                 f"dtype: expected weights in float32 or float64, got {self.nu.dtype}, for which "

@@ -1,12 +1,12 @@
 """How RNN, GRU and LSTM go through time, forwards and backwards.
 
-The rows of all steps stand in one matrix. All the layouts that ``torch.nn`` takes become one:
+The rows of all steps are stacked in one matrix. All the layouts that ``torch.nn`` takes become one:
 ``N = sum(sizes)`` rows, where step ``t`` owns the next ``sizes[t]`` rows. That is how PyTorch packs
 sequences of unequal length, longest first; for a plain batch every size is B.
 
 A :class:`Cell` knows one step of a layer and its derivative. :func:`recurrence` runs it and lets
-autograd record every step; :class:`HandDerived` gives the same numbers and derives the gradient by
-hand.
+autograd record every step; :class:`HandDerived` gives the same numbers, with the gradient derived
+by hand.
 """
 
 from abc import ABC, abstractmethod
@@ -26,8 +26,8 @@ Tensors = Sequence[Tensor]
 Parts = Sequence[tuple[slice, Tensor]]
 
 # How many numbers the backward pass works on at a time, so that they stay in the processor's cache.
-# Measured: twice as many gain up to 7 % of time, and take more memory than torch.nn where a layer
-# keeps little ("memory" in the benchmark); all steps at once is slower and larger.
+# Measured: twice as many save up to 7 % of the time, and take more memory than torch.nn where a
+# layer keeps little ("memory" in the benchmark); all steps at once take more of both.
 CHUNK = 2**17
 
 # Derivatives, written into memory that is already there.
@@ -42,7 +42,7 @@ class Steps:
     Parameters
     ----------
     sizes
-        How many sequences are still there at each step, never growing; ``sizes[0]`` is B.
+        How many sequences are still there at each step, never increasing; ``sizes[0]`` is B.
     reverse
         Start at the last step.
     """
@@ -54,7 +54,7 @@ class Steps:
     def cut(self, *matrices: Tensor | Array) -> list[tuple[int, tuple[Any, ...]]]:
         """Cut matrices of N rows into steps: one ``(size, views)`` per step, in running order."""
         pieces = [
-            m.split_with_sizes(self.sizes)  # as split, without its 3 µs in Python
+            m.split_with_sizes(self.sizes)  # like split, without its 3 µs in Python
             if isinstance(m, Tensor)
             else [m[start:stop] for start, stop in pairwise(self.starts)]
             for m in matrices
@@ -65,7 +65,7 @@ class Steps:
     def forward(
         self, states: Tensors, initial: Tensors, *matrices: Tensor | Array
     ) -> Iterator[tuple[Any, ...]]:
-        """Go through time, where each step writes its rows of the states.
+        """Go through time; each step writes its rows of the states.
 
         Yields
         ------
@@ -81,13 +81,13 @@ class Steps:
             before = views[:count]
 
     def backward(self, grads: Tensors, *matrices: Tensor | Array) -> Iterator[tuple[Any, ...]]:
-        """Go back through time, where each step changes the gradients of the states in place.
+        """Go back through time; each step changes the gradients of the states in place.
 
         Yields
         ------
         *grads, *views
-            Gradients with respect to the states of the sequences that are there, ``(size, H)``; the
-            step's rows of the matrices.
+            Gradients with respect to the states of the sequences that are there at this
+            step, ``(size, H)``; the step's rows of the matrices.
         """
         have = 0
         for size, views in reversed(self.cut(*matrices)):
@@ -107,7 +107,7 @@ class Steps:
         return [torch.cat([s[r] for r in rows]) for s in states]
 
     def chunks(self, width: int) -> list[tuple[slice, slice, "Steps"]]:
-        """Cut time into chunks of some ``CHUNK / width`` rows, in running order.
+        """Cut time into chunks of about ``CHUNK / width`` rows, in running order.
 
         Returns
         -------
@@ -134,7 +134,7 @@ class Steps:
         if self.sizes[last] != B:
             each = (self._into(t, states, initial) for t in range(first, last + 1))
             return torch.cat([piece for pieces in each for piece in pieces])
-        # No sequence begins or ends in between: the states, one step aside.
+        # No sequence begins or ends in between: the states, shifted by one step.
         if self.reverse:
             pieces = [states[start + B : stop], *self._into(last, states, initial)]
         elif first > 0 and self.sizes[first - 1] == B:
@@ -166,18 +166,18 @@ class Chunk(NamedTuple):
     dout: Tensor  #: gradient with respect to the outputs
     states: Tensors  #: after each step
     kept: Tensors  #: what the forward pass kept
-    before: Callable[[int], Tensor]  #: returns those of the states that go into each step
+    before: Callable[[int], Tensor]  #: given k, returns the k-th state before each step
 
 
 class Cell(ABC):
     """What one kind of layer does at a step, and its derivative.
 
     Weights are ``w_ih`` ``(G, I)``, ``w_hh`` ``(G, H)``, ``b_ih`` and ``b_hh`` ``(G,)``, where G is
-    H for each gate and candidate. States are ``(B, H)``, the output first.
+    H times the number of gates and candidates. States are ``(B, H)``, the output first.
     """
 
     width: ClassVar[int]
-    """How many times H numbers of a row the backward pass counts into a chunk: measured."""
+    """How many times H numbers the backward pass counts per row of a chunk: measured."""
 
     @abstractmethod
     def step(self, a: Tensor, b: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
@@ -198,21 +198,21 @@ class Cell(ABC):
         states
             Those after each step, ``(N, H)`` each.
         kept
-            What the backward pass needs beside them, N rows each.
+            What the backward pass needs besides them, N rows each.
         """
 
     @abstractmethod
     def backward(self, chunk: Chunk, grads: Tensors, w_hh: Tensor) -> tuple[Parts, Tensor]:
         """Go back through some steps.
 
-        ``grads``, with respect to the states after the last of them, ``(B, H)`` each, become in
-        place those with respect to the states before the first.
+        ``grads``, the gradients with respect to the states after the last of them, ``(B, H)`` each,
+        are turned in place into those with respect to the states before the first.
 
         Returns
         -------
         da, db
             Gradients with respect to ``a`` and ``b`` of :meth:`step`, ``(rows, G)``; that of ``a``
-            in parts, each with the entries of G that it holds.
+            in parts, each with the entries of G that it covers.
         """
 
 
@@ -248,10 +248,10 @@ def recurrence(cell: Cell, steps: Steps, x: Tensor, *tensors: Tensor) -> tuple[T
 
 
 def by_hand(cell: Cell, steps: Steps, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """Do what :func:`recurrence` does with the fast passes of the cell.
+    """Do what :func:`recurrence` does, by the fast passes of the cell.
 
     Where no gradient is recorded there is nothing to keep: at 32 small steps
-    :class:`HandDerived` would take a fifth more.
+    :class:`HandDerived` would take a fifth longer.
     """
     if torch.is_grad_enabled():
         found: tuple[Tensor, ...] = HandDerived.apply(cell, steps, x, *tensors)  # type: ignore[no-untyped-call]
@@ -264,8 +264,8 @@ class HandDerived(torch.autograd.Function):
     """:func:`recurrence` with a backward pass written by hand (chapter 4).
 
     Faster than a recorded loop for three reasons: nothing is recorded, each step works in place
-    in memory that is already there, and the weights' gradients are a few large products in place
-    of one small product a step: one for each chunk of time that fits the processor's cache.
+    in memory that is already there, and the weights' gradients are a few large products, one for
+    each chunk of time that fits in the processor's cache, instead of one small product per step.
     """
 
     @staticmethod
@@ -308,7 +308,7 @@ class HandDerived(torch.autograd.Function):
             if db_hh is not None:
                 db_hh.add_(db.sum(0))
             if dx is None and needs[0]:
-                dx = torch.zeros_like(x)  # not earlier, beside what the first chunk holds
+                dx = torch.zeros_like(x)  # not earlier, on top of what the first chunk takes
             for place, d in da:
                 if dx is not None:
                     dx[rows].addmm_(d, w_ih[place])
@@ -327,9 +327,9 @@ def recorded(
     needs: Sequence[bool],
     grads: Tensors,
 ) -> list[Tensor | None]:
-    """Return the gradients through a recorded run, for what the pass by hand cannot do.
+    """Return the gradients through a recorded run, for what the hand-derived pass cannot do.
 
-    That is to be differentiated again, and to take many gradients at once.
+    That is: gradients that are differentiated again, and many gradients at once.
     """
     again = torch.is_grad_enabled()
     with torch.enable_grad():
@@ -341,7 +341,7 @@ def recorded(
 
 
 def light(*tensors: Tensor) -> tuple[Any, ...]:
-    """Return ``(xp, *arrays)``: the tensors as arrays of the library with the lighter calls.
+    """Return ``(xp, *arrays)``: the tensors as arrays of the library with the cheaper calls.
 
     On a CPU, ``xp`` is NumPy, and an array is a view of its tensor's memory: measured, a tanh of
     parts of rows of a (32, 512) matrix takes 4.7 µs where PyTorch takes 17. Elsewhere ``xp`` is

@@ -11,21 +11,21 @@ from rnncourse.torch.private import watched
 POSITIONS = ("rotary", "sinusoidal", "none")
 
 Cache = list[tuple[Tensor, Tensor]]
-"""Keys and values of the steps so far, two tensors ``(B, N, T, E / N)`` a layer."""
+"""Keys and values of the steps so far, two tensors ``(B, N, T, E / N)`` per layer."""
 
 
 class Block(nn.Module):
     """One layer: attention, then a network for each step, each added to its input.
 
-    The norm comes before each part (Xiong et al., 2020), so that the sum from the first layer to
-    the last stays free of it. Parameters have the names of ``torch.nn.TransformerEncoderLayer``.
+    The norm comes before each part (Xiong et al., 2020), so that the residual stream from the first
+    layer to the last has none. Parameters have the names of ``torch.nn.TransformerEncoderLayer``.
 
     Parameters
     ----------
     embed_dim, num_heads, hidden_size
         Features E, heads N, and units of the network for each step.
     dropout
-        Chance with which a feature of each part's output is dropped in training.
+        Probability that a feature of each part's output is dropped in training.
     device, dtype
         As for any layer of ``torch.nn``.
     """
@@ -61,7 +61,7 @@ class Block(nn.Module):
         x
             ``(B, T, E)``.
         positions
-            Where the steps stand, ``(T,)``, to turn queries and keys by; None turns nothing.
+            Positions of the steps, ``(T,)``, by which queries and keys turn; None turns nothing.
         past
             Keys and values of earlier steps, ``(B, N, T_past, E / N)``.
 
@@ -88,8 +88,8 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """A language model of transformer layers (Vaswani et al., 2017; Radford et al., 2018).
 
-    A step sees itself and earlier steps alone. So what pads a sequence's end never reaches its
-    true steps, and needs no mask of its own: leave it out of the loss.
+    A step sees only itself and earlier steps. So padding at a sequence's end never reaches its true
+    steps, and needs no mask of its own: leave it out of the loss.
 
     Parameters
     ----------
@@ -100,9 +100,9 @@ class Transformer(nn.Module):
     hidden_size
         Units of the network for each step, ``4 * embed_dim`` if left out.
     positions
-        ``"rotary"``, ``"sinusoidal"`` or ``"none"``: the causal mask alone.
+        ``"rotary"``, ``"sinusoidal"``, or ``"none"``, where the causal mask alone gives the order.
     dropout
-        Chance with which a feature is dropped in training.
+        Probability that a feature is dropped in training.
     device, dtype
         As for any layer of ``torch.nn``.
 
@@ -167,7 +167,7 @@ class Transformer(nn.Module):
         ids
             New symbols, whole numbers ``(T, B)``.
         cache
-            What an earlier call returned, to go on from there; None starts afresh.
+            What an earlier call returned, to continue from there; None starts afresh.
 
         Returns
         -------
@@ -179,8 +179,8 @@ class Transformer(nn.Module):
         Raises
         ------
         TypeError, ValueError
-            If ``ids`` has another shape, is not whole numbers from 0 to V - 1, or the cache is
-            from another model or batch.
+            If ``ids`` has the wrong shape or is not whole numbers from 0 to V - 1, or the cache is
+            from a different model or batch.
         """
         check_ids("ids", ids, ("T", "B"), self.embedding.num_embeddings)
         T, B = ids.shape
@@ -204,7 +204,7 @@ class Transformer(nn.Module):
         return self.output(self.norm(x)).transpose(0, 1), kept
 
     def step(self, ids: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
-        """Read one symbol a sequence, ``(B,)``; return the next one's scores ``(B, V)`` and cache.
+        """Read a symbol per sequence, ``(B,)``; return the next one's scores ``(B, V)`` and cache.
 
         This is the step that :func:`rnncourse.decoding.generate` takes, and
         :func:`rnncourse.decoding.beam_search` with ``batch_axis=0``; the first state is None.
@@ -218,13 +218,13 @@ class Transformer(nn.Module):
 def check_ids(name: str, ids: Tensor, shape: tuple[int | str, ...], size: int) -> None:
     """Check that symbols have a shape and are whole numbers from 0 to ``size - 1``.
 
-    Their values are checked on the CPU alone. Elsewhere a look at them would wait for the device
-    at each step, and the embedding itself refuses what it does not know.
+    Their values are checked only on the CPU. Elsewhere a look at them would wait for the device at
+    each step, and the embedding itself refuses what it does not know.
 
     Raises
     ------
     TypeError
-        If they are no tensor or not whole numbers.
+        If they are not a tensor or not whole numbers.
     ValueError
         If the shape is wrong or one is not in the vocabulary.
     """
