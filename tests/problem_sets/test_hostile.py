@@ -1,5 +1,6 @@
 """Submissions that break things, by accident or not: graded without harm, reported, and alone."""
 
+import html
 import os
 import re
 import sys
@@ -40,16 +41,6 @@ CELLS = {
                 pass
         """,
     "ten gigabytes": "big = np.ones(10 * 2**30 // 8)",
-    "ten gigabytes in pieces": """
-        import multiprocessing, time
-        def fill():
-            room = np.ones(2 * 2**30 // 8)
-            time.sleep(60)
-        context = multiprocessing.get_context("fork")
-        for _ in range(4):
-            context.Process(target=fill, daemon=True).start()
-        time.sleep(60)
-        """,
     "a thousand processes": """
         import os, time
         for _ in range(1000):
@@ -196,7 +187,7 @@ CELLS = {
 # After these the kernel is gone, or its owner has made it useless.
 MORE_THAN_THAT_QUESTION = {
     *("endless loop that cannot be interrupted", "kernel killed", "parent killed"),
-    *("ten gigabytes in pieces", "a thousand processes", "exit in an answer"),
+    *("a thousand processes", "exit in an answer"),
     *("cells rewritten", "shell replaced", "kernel patched", "asserts left out"),
     *("modules replaced", "nobody at the door", "nonsense at the door"),
     *("the door opened elsewhere", "gigabytes in files"),
@@ -290,7 +281,7 @@ def test_a_bad_cell_costs_its_question_and_is_reported(work, student):
         ("kernel patched", "get_ipython"),
         ("modules replaced", "import types"),
         ("nobody at the door", "import rnncourse.grading.door"),
-        ("exit in an answer", "ended the kernel"),
+        ("exit in an answer", "worth a look: exit"),
         ("cells deleted", "cell 'test-forward' was deleted"),
         ("tests edited", "test cell 'test-forward' was edited"),
         ("every cell twice", "was there twice"),
@@ -363,7 +354,6 @@ def test_every_student_is_in_the_exported_grades(work, tmp_path):
 @pytest.mark.parametrize(
     ("student", "note"),
     [
-        ("ten gigabytes in pieces", "it used more than 4 GB of memory"),
         ("a thousand processes", "it started more than 64 processes"),
         ("gigabytes in files", "worth a look: .environ, __import__, open"),
     ],
@@ -469,9 +459,14 @@ def test_scripts_in_a_text_do_not_run_where_it_is_read(work):
     body = page[page.rindex("Because") :]
     assert "alert(1)" in body
     tags = re.findall(r"<[a-zA-Z][^>]*>", body)
-    assert not [tag for tag in tags if re.search(r"alert|iframe|(?i:script)|href", tag)]
-    assert not re.search(r"(?i)\\href|javascript:", body)
-    assert "$a&lt; b$" in body
+    assert not [tag for tag in tags if re.search(r"(?i)^<(script|iframe|img|svg|b)\b| on\w+=", tag)]
+    links = [html.unescape(link) for tag in tags for link in re.findall('href="([^"]*)"', tag)]
+    assert not [
+        link for link in links if re.match(r"(?i)\s*(java\s*script|data|vbscript)\s*:", link)
+    ]
+    text = body[: body.index("</p>")]
+    assert "\\href" not in text
+    assert "$a&lt; b$" in text
 
 
 def test_grading_without_walls_has_to_be_asked_for(work, tmp_path, monkeypatch, capsys):
