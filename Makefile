@@ -36,8 +36,8 @@ experiments: $(VENV)/test.stamp ## do the runs that the tables of experiments la
 release: $(VENV)/test.stamp ## make the students' notebooks of the problem sets (SET=03: one)
 	@$(BIN)/python -m rnncourse.grading release $(SET)
 
-grade: $(VENV)/test.stamp ## grade a folder of submissions: make grade SET=03 FROM=submissions
-	@$(BIN)/python -m rnncourse.grading grade $(SET) $(FROM)
+grade: $(VENV)/test.stamp ## grade a folder of submissions: make grade SET=03 FROM=submissions (DRY=1: say whose is what)
+	@$(BIN)/python -m rnncourse.grading grade $(SET) $(FROM) $(if $(DUE),--due "$(DUE)") $(if $(DRY),--dry-run)
 
 feedback: $(VENV)/test.stamp ## write the students' feedback: make feedback SET=03
 	@$(BIN)/python -m rnncourse.grading feedback $(SET)

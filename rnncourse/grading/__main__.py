@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from . import course as steps
+from . import roster
 
 
 def _sources(folder: Path, names: list[str]) -> list[Path]:
@@ -15,6 +16,20 @@ def _sources(folder: Path, names: list[str]) -> list[Path]:
         there = ", ".join(path.stem for path in found) or "none"
         raise SystemExit(f"set: expected one of {there}, got {', '.join(names) or 'nothing'}")
     return chosen
+
+
+def _say_whose(name: str, folder: Path, course: Path) -> None:
+    """Print whose each submission is, what is wrong, and of whom there is none."""
+    entries = steps.look(name, folder, course)
+    students = {s.student: s for s in roster.read(course / steps.ROSTER)}
+    for found in entries:
+        whose = found.student if found.known else "?"
+        full = students[whose].name if whose in students else ""
+        print(f"{found.entry:50s} {whose:16s} {full:24s} {found.problem}".rstrip())
+    if missing := students.keys() - {found.student for found in entries}:
+        print("Nothing from:", ", ".join(sorted(missing)))
+    wrong = sum(bool(found.problem) for found in entries)
+    print(f"{len(entries)} submissions, {wrong} with a problem. Nothing was graded.")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         default="bwrap",
         help="grade without bubblewrap around them",
     )
+    command.add_argument("--due", default="", help="when it is due: '2027-03-01 18:00 UTC'")
+    command.add_argument("--dry-run", action="store_true", help="say whose is what; grade nothing")
     command.add_argument("--again", action="store_true", help="run unchanged submissions too")
     command = commands.add_parser("export", help="write all grades as CSV")
     command.add_argument("--to", type=Path, default=Path("grades.csv"))
@@ -51,12 +68,16 @@ def main(arguments: list[str] | None = None) -> int:
                 print(steps.release(source, args.course))
         elif args.command == "grade":
             name = _sources(args.sources, [args.set])[0].stem
+            if args.dry_run:
+                _say_whose(name, args.folder, args.course)
+                return 0
             grades = steps.grade(
                 name,
                 args.folder,
                 args.course,
                 seconds=args.seconds,
                 walls=args.walls,
+                due=args.due,
                 jobs=args.jobs,
                 again=args.again,
             )

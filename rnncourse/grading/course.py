@@ -41,11 +41,14 @@ from nbgrader.utils import is_grade, is_solution
 from sqlalchemy.exc import SAWarning
 from tqdm import tqdm
 from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
 
 from rnncourse.renderings import Book, portable, read
 
+from . import roster
 from .execute import REPORT, Execute
 from .restore import Harmless, Restore
+from .roster import Found
 from .walls import bubblewrap
 
 NO_WALLS = (
@@ -54,6 +57,7 @@ NO_WALLS = (
     "in a container, or add --submissions-may-read-and-change-my-files."
 )
 _FAILED = "nbgrader failed"  # begins a note
+CONFIG, ROSTER, TIMESTAMP = "nbgrader_config.py", "roster.csv", "timestamp.txt"
 LARGEST = 20 * 2**20  # bytes of a notebook that is opened at all
 _FIELDS = {"schema_version": 3, "grade": False, "solution": False, "locked": False, "task": False}
 
@@ -117,9 +121,17 @@ def _find_alembic() -> None:
         os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", "")])
 
 
+def _config(course: Path, seconds: int = 30, walls: str = "bwrap") -> Config:
+    """Return our settings, and on top of nbgrader's those of the course's own file, if any."""
+    found = Config()
+    if (course / CONFIG).exists():
+        found.merge(PyFileConfigLoader(CONFIG, str(course)).load_config())
+    return configure(found, course, seconds, walls)
+
+
 def _api(course: Path, seconds: int = 30, walls: str = "bwrap") -> NbGraderAPI:
     _find_alembic()
-    api = NbGraderAPI(config=configure(Config(), course, seconds, walls))
+    api = NbGraderAPI(config=_config(course, seconds, walls))
     api.log.setLevel("INFO")
     api.log.propagate = False
     return api
@@ -127,7 +139,7 @@ def _api(course: Path, seconds: int = 30, walls: str = "bwrap") -> NbGraderAPI:
 
 def _gradebook(course: Path) -> Gradebook:
     _find_alembic()
-    return Gradebook(configure(Config(), course).CourseDirectory.db_url)
+    return Gradebook(_config(course).CourseDirectory.db_url)
 
 
 def source_notebook(path: Path) -> NotebookNode:
@@ -199,8 +211,8 @@ def release(source: Path, course: Path) -> Path:
 class Grade(NamedTuple):
     """What came out for one submission.
 
-    ``score`` is what the tests and any person gave so far, ``questions`` the same by test cell;
-    ``by_hand`` names the answers that wait for a person.
+    ``score`` is what the tests and any person gave so far, less the ``penalty`` for coming late;
+    ``questions`` what each test gave; ``by_hand`` names the answers that wait for a person.
     """
 
     student: str
@@ -211,9 +223,10 @@ class Grade(NamedTuple):
     questions: dict[str, float]
     by_hand: list[str]
     notes: list[str]
+    penalty: float = 0.0
 
 
-def collect(name: str, folder: Path, course: Path) -> dict[str, str]:
+def collect(name: str, folder: Path, course: Path) -> list[Found]:
     """Copy submissions into the course's folder.
 
     Parameters
@@ -221,43 +234,51 @@ def collect(name: str, folder: Path, course: Path) -> dict[str, str]:
     name
         The problem set, ``"03-recurrent-network"``.
     folder
-        Holds ``STUDENT/NAME/NAME.ipynb`` (nbgrader's layout), ``STUDENT/any.ipynb`` or
-        ``STUDENT.ipynb``.
+        See `roster.look`.
     course
-        The course's folder.
+        The course's folder; whose a submission is, its ``roster.csv`` says where there is one.
 
     Returns
     -------
-    problems
-        For every student found, what is wrong with the submission, empty where nothing is.
+    entries
+        What `look` finds.
     """
-    problems = {}
-    for entry in sorted(folder.iterdir()):
-        if entry.name.startswith(".") or not (entry.is_dir() or entry.suffix == ".ipynb"):
+    entries = look(name, folder, course)
+    for found in entries:
+        if found.problem or found.notebook is None:
             continue
-        student = entry.stem if entry.is_file() else entry.name
-        place = entry / name if (entry / name).is_dir() else entry
-        found = [entry] if entry.is_file() else sorted(place.glob("*.ipynb"))
-        exact = [path for path in found if path.stem == name]
-        found = exact or found
-        if not re.fullmatch(r"[\w.@ -]+", student):
-            problems[student] = "the student's name has characters that a folder should not have"
-        elif not found:
-            problems[student] = "no notebook"
-        elif len(found) > 1:
-            problems[student] = f"several notebooks, none of them named {name}.ipynb"
-        elif found[0].stat().st_size > LARGEST:
-            problems[student] = f"a notebook of more than {LARGEST // 2**20} MB"
-        else:
-            problems[student] = _not_a_notebook(found[0])
-        if not problems[student]:
-            target = course / "submitted" / student / name
-            target.mkdir(parents=True, exist_ok=True)
-            if found[0].resolve() != (target / f"{name}.ipynb").resolve():
-                shutil.copyfile(found[0], target / f"{name}.ipynb")
-                for stamp in place.glob("timestamp.txt") if entry.is_dir() else ():
-                    shutil.copyfile(stamp, target / stamp.name)
-    return problems
+        target = course / "submitted" / found.student / name
+        target.mkdir(parents=True, exist_ok=True)
+        if found.notebook.resolve() != (target / f"{name}.ipynb").resolve():
+            shutil.copyfile(found.notebook, target / f"{name}.ipynb")
+            (target / TIMESTAMP).unlink(missing_ok=True)
+            stamp = found.notebook.parent / TIMESTAMP
+            if stamp.exists() and found.notebook.parent != folder:
+                shutil.copyfile(stamp, target / TIMESTAMP)
+    return entries
+
+
+def look(name: str, folder: Path, course: Path) -> list[Found]:
+    """Return what lies in a folder of submissions, whose it is, and what is wrong with it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder is not there.
+    ValueError
+        If the roster cannot be read; see `roster.read`.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"folder: expected a folder of submissions, got {folder}")
+    entries = []
+    for found in roster.look(folder, name, roster.read(course / ROSTER)):
+        problem = found.problem
+        if not problem and found.notebook is not None:
+            large = found.notebook.stat().st_size > LARGEST
+            size = f"a notebook of more than {LARGEST // 2**20} MB"
+            problem = size if large else _not_a_notebook(found.notebook)
+        entries.append(found._replace(problem=problem))
+    return entries
 
 
 def _not_a_notebook(path: Path) -> str:
@@ -315,6 +336,7 @@ def grade(
     *,
     seconds: int = 30,
     walls: str = "bwrap",
+    due: str = "",
     jobs: int = 2,
     again: bool = False,
     progress: bool = True,
@@ -329,6 +351,10 @@ def grade(
         See `collect`.
     seconds, walls
         See `configure`.
+    due
+        When the set is due, ``"2027-03-01 18:00 UTC"``; empty leaves what the gradebook knows. A
+        submission is late by its ``timestamp.txt`` and the extension in the roster, and what that
+        costs is the course's configuration to say.
     jobs
         How many submissions run at a time.
     again
@@ -353,17 +379,13 @@ def grade(
     released = course / "release" / name / f"{name}.ipynb"
     if not released.exists():
         raise FileNotFoundError(f"{released}: release {name} first, then grade it")
-    if not folder.is_dir():
-        raise FileNotFoundError(f"folder: expected a folder of submissions, got {folder}")
-    problems = collect(name, folder, course)
-    source = (course / "source" / name / f"{name}.ipynb").read_bytes()
+    entries = collect(name, folder, course)
+    ready = [found.student for found in entries if not found.problem]
+    _set_dates(name, course, ready, due)
     memory = course / "graded.json"
     known = json.loads(memory.read_text()) if memory.exists() else {}
     before = known.setdefault(name, {})
-    now = {}
-    for student in (s for s, problem in problems.items() if not problem):
-        notebook = course / "submitted" / student / name / f"{name}.ipynb"
-        now[student] = hashlib.sha256(source + notebook.read_bytes()).hexdigest()
+    now = {student: _mark(name, course, student) for student in ready}
     todo = [
         s
         for s in now
@@ -379,36 +401,66 @@ def grade(
             before[student] = {"hash": now[student], "seconds": took, "notes": notes}
             memory.write_text(json.dumps(known, indent=1))
             bar.update()
-    grades = _grades(name, course, problems, before)
+    grades = _grades(name, course, entries, before)
     _write_report(course / "reports" / f"{name}.csv", grades)
     return grades
+
+
+def _set_dates(name: str, course: Path, students: Sequence[str], due: str) -> None:
+    """Write into the gradebook when a set is due, and who has longer."""
+    days = {s.student: s.extension for s in roster.read(course / ROSTER)}
+    with _gradebook(course) as book:
+        if due:
+            try:
+                book.update_or_create_assignment(name, duedate=due)
+            except ValueError as error:
+                raise ValueError(f"due: expected a date and a time, got {due!r}: {error}") from None
+        for student in students:
+            book.update_or_create_student(student)
+            book.update_or_create_submission(name, student)
+            book.grant_extension(name, student, days=days.get(student, 0))
+
+
+def _mark(name: str, course: Path, student: str) -> str:
+    """Return what a submission's grade depends on, in short."""
+    folder = course / "submitted" / student / name
+    parts = [(course / "source" / name / f"{name}.ipynb").read_bytes()]
+    parts += [path.read_bytes() for path in (folder / f"{name}.ipynb",)]
+    parts += [path.read_bytes() for path in (folder / TIMESTAMP,) if path.exists()]
+    with _gradebook(course) as book:
+        parts.append(str(book.find_submission(name, student).duedate).encode())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def _failed(notes: Sequence[str]) -> bool:
     return any(note.startswith(_FAILED) for note in notes)
 
 
-def _grades(name: str, course: Path, problems: dict[str, str], runs: dict[str, Any]) -> list[Grade]:
-    grades = []
+def _grades(name: str, course: Path, entries: Sequence[Found], runs: dict[str, Any]) -> list[Grade]:
+    grades: dict[str, Grade] = {}
     with _gradebook(course) as book:
         top = book.find_assignment(name).max_score
-        for student, problem in problems.items():
-            book.update_or_create_student(student)
+        for entry in entries:
+            student, problem = entry.student, entry.problem
+            if entry.known:
+                book.update_or_create_student(student)
             try:
-                entries = book.find_submission_notebook(name, name, student).grades
+                graded = book.find_submission_notebook(name, name, student)
+                cells, penalty = graded.grades, float(graded.late_submission_penalty or 0)
             except MissingEntry:
-                entries = []
-            questions = {entry.name: float(entry.score or 0) for entry in entries}
-            by_hand = [entry.name for entry in entries if entry.needs_manual_grade]
+                cells, penalty = [], 0.0
+            questions = {cell.name: float(cell.score or 0) for cell in cells}
+            by_hand = [cell.name for cell in cells if cell.needs_manual_grade]
             run = runs.get(student, {}) if not problem else {}
             notes = list(run.get("notes", []))
-            if problem and entries:
+            if problem and cells:
                 notes.append("an earlier submission was graded, and its grade stands")
             status = problem or ("not graded" if _failed(notes) else "look" if notes else "graded")
-            took = run.get("seconds", 0.0)
-            score = sum(questions.values())
-            grades.append(Grade(student, status, score, top, took, questions, by_hand, notes))
-    return grades
+            score = max(0.0, sum(questions.values()) - penalty)
+            seconds = run.get("seconds", 0.0)
+            found = (student, status, score, top, seconds, questions, by_hand, notes, penalty)
+            grades[student] = Grade(*found)
+    return list(grades.values())
 
 
 def _write_report(path: Path, grades: Sequence[Grade]) -> None:
@@ -416,10 +468,22 @@ def _write_report(path: Path, grades: Sequence[Grade]) -> None:
     names = list(dict.fromkeys(name for grade in grades for name in grade.questions))
     with path.open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["student", "status", "score", "of", "seconds", *names, "by hand", "notes"])
+        columns = [
+            "student",
+            "status",
+            "score",
+            "of",
+            "late",
+            "seconds",
+            *names,
+            "by hand",
+            "notes",
+        ]
+        table.writerow(columns)
         for g in grades:
             scores = [f"{g.questions[name]:g}" if name in g.questions else "" for name in names]
-            row = [g.student, g.status, f"{g.score:g}", f"{g.max_score:g}", f"{g.seconds:.0f}"]
+            row = [g.student, g.status, f"{g.score:g}", f"{g.max_score:g}", f"{-g.penalty:g}"]
+            row.append(f"{g.seconds:.0f}")
             table.writerow([*row, *scores, " ".join(g.by_hand), " | ".join(g.notes)])
 
 

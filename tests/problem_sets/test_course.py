@@ -127,6 +127,59 @@ def test_all_three_layouts_are_understood(work):
     assert set(grades) == {"flat", "folder", "nbgrader", "two", "o'neill"}
 
 
+def test_whose_it_is_is_said_before_anything_is_graded(work, capsys):
+    (work.course / "roster.csv").write_text(
+        "student,name,number\nada,Ada Lovelace,4711\nemmy,Emmy Noether,\ngrace,Grace Hopper,\n"
+    )
+    moodle = work.inbox / "Emmy Noether_17_assignsubmission_file"
+    moodle.mkdir()
+    nbformat.write(work.answer(), moodle / "my homework.ipynb")
+    work.hand_in("lovelaceada_LATE_4711_90210_homework", work.answer())
+    work.hand_in("Alan Turing", work.answer())
+    assert run(work.course, "grade", "03", work.inbox, "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert re.search(r"lovelaceada_LATE.* ada +Ada Lovelace\n", told)
+    assert re.search(r"Emmy Noether_17.* emmy +Emmy Noether\n", told)
+    assert re.search(r"Alan Turing.ipynb +\? +nobody of this name in roster.csv\n", told)
+    assert "Nothing from: grace\n3 submissions, 1 with a problem. Nothing was graded." in told
+    assert not (work.course / "submitted").exists()
+    grades = work.grade()
+    assert {s: (g.score, g.status) for s, g in grades.items()} == {
+        "ada": (17, "graded"),
+        "emmy": (17, "graded"),
+        "Alan Turing": (0, "nobody of this name in roster.csv"),
+    }
+    with Gradebook(course.configure(course.Config(), work.course).CourseDirectory.db_url) as book:
+        assert {student.id for student in book.students} == {"ada", "emmy"}
+
+
+def test_a_late_submission_costs_what_the_course_says(work):
+    (work.course / "roster.csv").write_text("student,extension\nada,\nbob,3\neve,\n")
+    config = (SOURCES / "nbgrader_config.py").read_text()
+    config += '\nc.AssignLatePenalties.plugin_class = "rnncourse.grading.late.PerDay"\n'
+    (work.course / "nbgrader_config.py").write_text(f"{config}c.PerDay.share = 0.2\n")
+    for student in ("ada", "bob", "eve"):
+        (work.inbox / student).mkdir()
+        nbformat.write(work.answer(), work.inbox / student / "x.ipynb")
+        stamp = work.inbox / student / "timestamp.txt"
+        stamp.write_text("2027-03-02 19:00:00 UTC" if student != "eve" else "2027-03-01 17:00 UTC")
+    grades = work.grade(due="2027-03-01 18:00 UTC")
+    assert {s: (g.score, g.penalty) for s, g in grades.items()} == {
+        "ada": (pytest.approx(17 * 0.6), pytest.approx(17 * 0.4)),  # the second day has begun
+        "bob": (17, 0),  # an extension of three days
+        "eve": (17, 0),
+    }
+    report = (work.course / "reports" / f"{NAME}.csv").read_text().splitlines()
+    assert report[0].startswith("student,status,score,of,late,")
+    assert report[1].startswith("ada,graded,10.2,20,-6.8,")
+    (work.inbox / "ada" / "timestamp.txt").write_text("2027-03-01 17:00 UTC")
+    again = work.grade()  # the time alone has changed
+    assert (again["ada"].score, again["ada"].penalty) == (17, 0)
+    assert again["eve"].seconds == grades["eve"].seconds
+    with pytest.raises(ValueError, match="due: expected a date and a time, got 'soon'"):
+        work.grade(due="soon")
+
+
 def test_kernel_by_another_name_and_old_format_are_graded(work):
     notebook = work.answer()
     notebook.metadata.kernelspec = {"name": "conda-env-mine-py", "display_name": "mine"}
