@@ -248,9 +248,8 @@ def _bound(source: str) -> set[str]:
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef):
             names.add(node.name)
-        for part in ast.walk(node) if isinstance(node, ast.Assign) else ():
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                names.add(part.id)
+        targets = node.targets if isinstance(node, ast.Assign) else ()
+        names |= {part.id for t in targets for part in ast.walk(t) if isinstance(part, ast.Name)}
     return names
 
 
@@ -375,6 +374,14 @@ def run(path: Path) -> list[dict[str, str]]:
     return rows
 
 
+def write(rows: list[dict[str, str]]) -> None:
+    """Write the table."""
+    with TABLE.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -387,12 +394,8 @@ def main(arguments: list[str] | None = None) -> int:
     rows = [row for row in read() if row["set"] not in done]
     with ProcessPoolExecutor(options.jobs, max_tasks_per_child=1) as pool:
         for found in pool.map(run, chosen):
-            rows += found
-    rows.sort(key=lambda row: row["set"])
-    with TABLE.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+            rows = sorted(rows + found, key=lambda row: row["set"])
+            write(rows)
     left = [row for row in rows if survives(row) and not row["reason"]]
     for row in left:
         print(f"{row['set']}, {row['cell']}, line {row['line']}: {row['change']}")

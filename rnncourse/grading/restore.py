@@ -168,9 +168,8 @@ def _defines(source: str) -> set[str]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
-        for part in ast.walk(node) if isinstance(node, ast.Assign | ast.AnnAssign) else ():
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                found.add(part.id)
+        targets = node.targets if isinstance(node, ast.Assign) else ()
+        found |= {part.id for t in targets for part in ast.walk(t) if isinstance(part, ast.Name)}
     return found
 
 

@@ -2,8 +2,8 @@
 
 # name: (cell, what stands there, what the student writes, the test cells that must fail)
 WRONG = {
-    "k gaps between k places": ("seen", "range(k)", "range(k + 1)", {"test-field"}),
-    "last letter forgotten": ("seen", "range(k)", "range(1, k)", {"test-field"}),
+    "k gaps between k places": ("seen", "range(k)", "range(k + 1)", {"test-field", "test-holes"}),
+    "last letter forgotten": ("seen", "range(k)", "range(1, k)", {"test-field", "test-holes"}),
     "no holes": (
         "seen",
         "return sorted(distances)",

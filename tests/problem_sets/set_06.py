@@ -32,7 +32,12 @@ WRONG = {
     "mask forgotten for the cell": ("forward", "np.where(alive, c, c0)", "c", {"test-lengths"}),
     "time constant for half-life": ("half", "f = 0.5 ** (1 / D)", "f = 1 - 1 / D", {"test-half"}),
     "gate for bias": ("half", "b_f = np.log(f / (1 - f))", "b_f = f", {"test-half"}),
-    "cell gradient path forgotten": ("back", "total = dc + dh", "total = dh", {"test-straight"}),
+    "cell gradient path forgotten": (
+        "back",
+        "total = dc + dh",
+        "total = dh",
+        {"test-gates", "test-straight"},
+    ),
     "forget gate forgotten on the way back": ("back", "total * f\n", "total\n", {"test-straight"}),
     "writing not seen": ("back", "(c_before - g)", "c_before", {"test-gates"}),
     "slope of tanh forgotten": ("back", " * (1 - g**2)", "", {"test-gates"}),

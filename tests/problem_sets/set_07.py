@@ -3,7 +3,12 @@
 # name: (cell, what stands there, what the student writes, the test cells that must fail)
 WRONG = {
     "z turned round": ("step", "(1 - z) * h + z * n", "(1 - z) * n + z * h", {"test-mix"}),
-    "order of PyTorch": ("step", "a_z, a_r, a_n = np", "a_r, a_z, a_n = np", {"test-mix"}),
+    "order of PyTorch": (
+        "step",
+        "a_z, a_r, a_n = np",
+        "a_r, a_z, a_n = np",
+        {"test-after", "test-mix"},
+    ),
     "input bias forgotten": ("step", "x @ W + b,", "x @ W,", {"test-mix"}),
     "bias outside the reset": (
         "step",
