@@ -4,9 +4,9 @@
 
 A mutant is a reference solution with one small change: another name, an operator, a bound, an axis
 or a sign, a term or a statement left out, two arguments exchanged. A *stub* answers every question
-with numbers of the right shape. Each row of ``tests/problem_sets/mutants.csv`` says which change it
-was and which tests found it. A survivor is a hole in the tests, unless ``reason`` says why
-no test can find it.
+with the same number in the right shape. In ``tests/problem_sets``, ``mutants.csv`` says of each
+solution how many mutants there were and how many the tests found, and ``survivors.csv`` names the
+rest. A survivor is a hole in the tests, unless ``reason`` says why no test can find it.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import ast
 import contextlib
 import copy
 import csv
+import functools
 import hashlib
 import os
 import re
@@ -35,7 +36,10 @@ from rnncourse.grading import course
 from tools.notebooks import NOTEBOOKS, ROOT
 
 TABLE = ROOT / "tests" / "problem_sets" / "mutants.csv"
-COLUMNS = ("set", "digest", "cell", "line", "change", "found by", "reason")
+SURVIVORS = TABLE.with_name("survivors.csv")
+COLUMNS = ("set", "cell", "digest", "mutants", "found")
+SURVIVOR = ("set", "cell", "line", "change", "reason")
+STUBS = "stubs"  # in place of a cell
 SECONDS = 5  # for one mutant: some never end
 MEMORY = 3 * 2**30  # bytes
 STUDENTS = ("ada", "emmy", "grace")  # some questions have other numbers for each
@@ -261,7 +265,8 @@ def notebook(path: Path) -> NotebookNode:
 
 def digest(nb: NotebookNode, cell: str) -> str:
     """Return what a cell's mutants depend on: the cell, and the tests of the set."""
-    parts = [c.source for c in nb.cells if c.id == cell or (is_grade(c) and not is_solution(c))]
+    parts = [c.source for c in nb.cells if is_grade(c) and not is_solution(c)]
+    parts += [text for name, text in solutions(nb).items() if cell in (name, STUBS)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
@@ -275,30 +280,24 @@ def tests(nb: NotebookNode) -> set[str]:
     return {c.id for c in nb.cells if is_grade(c) and not is_solution(c)}
 
 
-def all_of(nb: NotebookNode) -> dict[tuple[str, int, str], dict[str, str]]:
-    """Return all mutants and stubs of a set: cell, line and change, and the sources to run."""
-    found = {}
-    for name, source in solutions(nb).items():
-        for mutant in mutants(name, source):
-            found[name, mutant.line, mutant.change] = {name: mutant.source}
-    for number in (0, 1):
-        stubs = {name: stub(source, number) for name, source in solutions(nb).items()}
-        for test in sorted(tests(nb)):
-            found[test, 0, f"every answer is {number}"] = stubs
-    return found
+def of(nb: NotebookNode, cell: str) -> dict[tuple[str, str], dict[str, str]]:
+    """Return the mutants of a cell, or the stubs: line and change, and the sources to run."""
+    if cell != STUBS:
+        found = mutants(cell, solutions(nb)[cell])
+        return {(str(m.line), m.change): {cell: m.source} for m in found}
+    return {
+        ("", f"every answer is {number}"): {
+            name: stub(source, number) for name, source in solutions(nb).items()
+        }
+        for number in (0, 1)
+    }
 
 
-def survives(row: dict[str, str]) -> bool:
-    """Return whether no test found a change, or a stub's test did not fail."""
-    stub_passed = row["line"] == "0" and row["cell"] not in row["found by"].split()
-    return row["found by"] == "" or stub_passed
-
-
-def read() -> list[dict[str, str]]:
-    """Return the rows of the table."""
-    if not TABLE.exists():
+def read(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table."""
+    if not path.exists():
         return []
-    with TABLE.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -367,31 +366,50 @@ class Rehearsal:
                         return
 
 
-def run(path: Path) -> list[dict[str, str]]:
-    """Grade all mutants of a set, those known already excepted; return its rows."""
+def passes(nb: NotebookNode, rehearsals: list[Rehearsal], sources: dict[str, str]) -> list[str]:
+    """Return for each way in which a mutant survives what to call it; none if it is found.
+
+    A cell's mutant is found by any test. Of stubs, every test has to find its own.
+    """
+    if len(sources) == 1:
+        found = any(rehearsal.found_by(sources, all_tests=False) for rehearsal in rehearsals)
+        return [] if found else [""]
+    failed = rehearsals[0].found_by(sources, all_tests=True).split()
+    return [f": {test} passes" for test in sorted(tests(nb) - set(failed))]
+
+
+def run(
+    path: Path, table: list[dict[str, str]], old: list[dict[str, str]]
+) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Grade all mutants of a set, those of cells that did not change since excepted."""
     name, nb = path.stem[:2], notebook(path)
-    old = {(r["cell"], r["line"], r["change"]): r for r in read() if r["set"] == name}
+    known = {r["cell"]: r for r in table if r["set"] == name}
+    before = [r for r in old if r["set"] == name]
+    reasons = {(r["cell"], r["line"], r["change"]): r["reason"] for r in before}
     rehearsals = [Rehearsal(nb, student) for student in STUDENTS]
-    rows = []
-    for (cell, line, change), sources in tqdm(all_of(nb).items(), name):
+    rows, survivors = [], []
+    for cell in (*solutions(nb), STUBS):
         mark = digest(nb, cell)
-        before = old.get((cell, str(line), change))
-        if before is not None and before["digest"] == mark:
-            rows.append(before)
+        if cell in known and known[cell]["digest"] == mark:
+            rows.append(known[cell])
+            survivors += [r for r in before if r["cell"] == cell]
             continue
-        found = ""
-        for rehearsal in rehearsals:
-            found = found or rehearsal.found_by(sources, all_tests=not line)
-        row = {"set": name, "digest": mark, "cell": cell, "line": str(line), "change": change}
-        row |= {"found by": found, "reason": before["reason"] if before else ""}
-        rows.append(row if survives(row) else row | {"reason": ""})
-    return rows
+        made, left = of(nb, cell), []
+        for (line, change), sources in tqdm(made.items(), f"{name} {cell}"):
+            for how in passes(nb, rehearsals, sources):
+                key = (cell, line, change + how)
+                row = dict(zip(SURVIVOR, (name, *key, reasons.get(key, "")), strict=True))
+                left.append(row)
+        found = str(len(made) - len(left))
+        rows.append(dict(zip(COLUMNS, (name, cell, mark, str(len(made)), found), strict=True)))
+        survivors += left
+    return rows, survivors
 
 
-def write(rows: list[dict[str, str]]) -> None:
-    """Write the table."""
-    with TABLE.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+def write(path: Path, columns: tuple[str, ...], rows: list[dict[str, str]]) -> None:
+    """Write a table."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
 
@@ -405,16 +423,20 @@ def main(arguments: list[str] | None = None) -> int:
     paths = sorted((NOTEBOOKS / "problem-sets").glob("[0-9][0-9]-*.md"))
     chosen = [path for path in paths if not options.sets or path.stem[:2] in options.sets]
     done = {path.stem[:2] for path in chosen}
-    rows = [row for row in read() if row["set"] not in done]
+    table, old = read(TABLE), read(SURVIVORS)
+    rows = [row for row in table if row["set"] not in done]
+    survivors = [row for row in old if row["set"] not in done]
     with ProcessPoolExecutor(options.jobs, max_tasks_per_child=1) as pool:
-        for found in pool.map(run, chosen):
-            rows = sorted(rows + found, key=lambda row: row["set"])
-            write(rows)
-    left = [row for row in rows if survives(row) and not row["reason"]]
-    for row in left:
+        for more, left in pool.map(functools.partial(run, table=table, old=old), chosen):
+            rows, survivors = rows + more, survivors + left
+            write(TABLE, COLUMNS, sorted(rows, key=lambda row: row["set"]))
+            write(SURVIVORS, SURVIVOR, sorted(survivors, key=lambda row: row["set"]))
+    without = [row for row in survivors if not row["reason"]]
+    for row in without:
         print(f"{row['set']}, {row['cell']}, line {row['line']}: {row['change']}")
-    print(f"{len(rows)} mutants, {sum(map(survives, rows))} survive, {len(left)} without a reason")
-    return 1 if left else 0
+    count = sum(int(row["mutants"]) for row in rows)
+    print(f"{count} mutants, {len(survivors)} survive, {len(without)} of them without a reason")
+    return 1 if without else 0
 
 
 if __name__ == "__main__":
