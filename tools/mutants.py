@@ -330,9 +330,12 @@ class Rehearsal:
         """
         read, write = os.pipe()
         if (child := os.fork()) == 0:
-            os.close(read)
-            os.write(write, " ".join(self._failed(changed, all_tests=all_tests)).encode() or b"-")
-            os._exit(0)
+            try:
+                os.close(read)
+                failed = " ".join(self._failed(changed, all_tests=all_tests))
+                os.write(write, failed.encode() or b"-")
+            finally:
+                os._exit(0)
         os.close(write)
         with os.fdopen(read) as file:
             found = file.read()
@@ -344,6 +347,7 @@ class Rehearsal:
         for number in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
         os.environ |= self.student
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(SECONDS)  # ends this process
         warnings.simplefilter("ignore")
         bound = set().union(*(_bound(source) for source in changed.values()))
