@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-HOME = "/home/student"
+HOME = "/student"
 _SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"),
     *(f"/etc/{name}" for name in ("ld.so.cache", "alternatives", "fonts", "localtime")),

@@ -283,6 +283,7 @@ def test_a_stop_in_mid_run_loses_no_finished_row(toy, how):
     process = subprocess.Popen(
         [*call, "run", "--jobs", "2"],
         env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while not csv.exists() or len(csv.read_text().splitlines()) < 4:

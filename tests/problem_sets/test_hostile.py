@@ -373,7 +373,7 @@ def test_walls_hide_everything_but_python_and_cut_the_network(work):
         found = []
         for path in {secrets!r}:
             own = (os.path.realpath(p) for p in {[sys.prefix, sys.base_prefix]!r})
-            own = [*own, "/home/student", "/proc", "/usr", "/lib"]
+            own = [*own, {walls.HOME!r}, "/proc", "/usr", "/lib"]
             for place, folders, names in os.walk(path):
                 folders[:] = [f for f in folders if os.path.join(place, f) not in own]
                 folders[:] = [f for f in folders if os.path.join(place, f) != "/proc/1/root/proc"]
