@@ -203,6 +203,17 @@ def test_a_name_that_is_not_the_students_costs_the_personal_question(work):
     assert work.lost(grades["Bob"]) == set()
 
 
+def test_a_name_changed_behind_the_graders_back_is_seen(work):
+    notebook = work.answer()
+    for cell in notebook.cells:
+        if cell.source == 'STUDENT = ""':
+            cell.source = 'import random\nrandom._os.environ["RNNCOURSE_STUDENT"] = STUDENT = "bob"'
+    work.hand_in("ada", notebook)
+    grade = work.grade()["ada"]
+    assert work.lost(grade) == {"test-unroll"}
+    assert grade.notes == ["worth a look: ._os, .environ"]
+
+
 def test_the_environment_may_be_a_link(work, monkeypatch):
     work.hand_in("ada", work.answer())
     course.collect(NAME, work.inbox, work.course)
