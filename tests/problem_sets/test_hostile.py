@@ -184,6 +184,8 @@ CELLS = {
     "a very large array": "count_parameters = lambda *a: np.ones(2**25)",
     "exit in an answer": "count_parameters = lambda *a: exit()",
 }
+if not walls.bubblewrap():
+    del CELLS["gigabytes in files"]  # they would be the machine's
 # After these the kernel is gone, or its owner has made it useless.
 MORE_THAN_THAT_QUESTION = {
     *("endless loop that cannot be interrupted", "kernel killed", "parent killed"),
