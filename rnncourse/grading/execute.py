@@ -73,7 +73,7 @@ class Execute(nbgrader.preprocessors.Execute):
             not_these = shutil.ignore_patterns("*.ipynb", ".*")
             shutil.copytree(folder, self._home, ignore=not_these)
             self._student = resources["nbgrader"]["student"]
-            self._judge = _Judge(Path(scratch), self._talk, self._student, self.memory)
+            self._judge = _Judge(self._talk, self._student, self.memory)
             self._watch: walls.Watch | None = None
             try:
                 return super().preprocess(nb, resources, km)
@@ -218,8 +218,8 @@ class Execute(nbgrader.preprocessors.Execute):
 class _Judge:
     """The judge's process, started when the first test comes, and anew when it is lost."""
 
-    def __init__(self, folder: Path, talk: Path, student: str, memory: int) -> None:
-        self._folder, self._socket = folder, talk / "door"
+    def __init__(self, talk: Path, student: str, memory: int) -> None:
+        self._socket = talk / "door"
         self._environment = os.environ | {"RNNCOURSE_STUDENT": student, "OMP_NUM_THREADS": "1"}
         self._limit = functools.partial(walls.limit, memory, 0)
         self._process: subprocess.Popen[bytes] | None = None
