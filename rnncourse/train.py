@@ -64,6 +64,20 @@ class CharModel(nn.Module):
         return self.out(h), new if isinstance(new, tuple) else (new,)
 
 
+def _store_of_this_start() -> Any:
+    """Return torchrun's store, under names that no earlier start of these workers has used.
+
+    torchrun keeps one store over all restarts, and workers that find addresses of dead ones in it
+    wait for them in vain. On one machine all workers know how often they were restarted. On
+    several, set ``TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1`` for torchrun: each start then has a store
+    of its own.
+    """
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = dist.TCPStore(address, port, is_master=False)  # type: ignore[attr-defined]
+    start = f"restart {os.environ['TORCHELASTIC_RESTART_COUNT']}"
+    return dist.PrefixStore(start, store)  # type: ignore[attr-defined]
+
+
 class Group:
     """The processes that train together; one alone is a group too.
 
@@ -85,7 +99,13 @@ class Group:
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         if self.together:
-            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            backend = "nccl" if self.device.type == "cuda" else "gloo"
+            store = (
+                _store_of_this_start()
+                if os.environ["LOCAL_WORLD_SIZE"] == str(self.world)
+                else None
+            )
+            dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.world)
 
     def mean(self, value: float) -> float:
         """Return the mean of a number over all processes."""

@@ -45,6 +45,7 @@ NEEDS = {
     "rnncourse.metrics": "notebooks",
     "rnncourse.renderings": "renderings",
     "rnncourse.torch": "torch",
+    "rnncourse.train": "torch",
     "rnncourse.training": "torch",
 }
 """The extra that declares what a module, or a package with all in it, imports."""
