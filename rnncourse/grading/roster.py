@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 COLUMNS = ("student", "name", "email", "number", "group", "extension")
-_ALLOWED = re.compile(r"[\w.@ -]+")
+ALLOWED = re.compile(r"[\w.@ -]+")
 _IGNORED = ("__MACOSX", "Thumbs.db")
 # Moodle: "Ada Lovelace_4711_assignsubmission_file", a folder or in front of a file's name
 _MOODLE = re.compile(r"^(?P<name>.+?)_\d+_assignsubmission_(?:file|onlinetext)")
@@ -66,7 +66,7 @@ def read(path: Path) -> list[Student]:
             raise ValueError(f"{where}: expected columns {', '.join(COLUMNS)}, got {unknown[0]!r}")
         held = {column: (row.get(column) or "").strip() for column in COLUMNS}
         name = held["student"]
-        if not _ALLOWED.fullmatch(name):
+        if not ALLOWED.fullmatch(name):
             raise ValueError(
                 f"{where}: student: expected letters, digits, '.', '@' or '-', got {name!r}"
             )
@@ -123,7 +123,7 @@ def whose(entry: str, roster: Iterable[Student]) -> tuple[str, str]:
     if not roster:
         if platform:
             return entry, "a platform's name: write roster.csv, so that it can be told whose it is"
-        fine = _ALLOWED.fullmatch(entry)
+        fine = ALLOWED.fullmatch(entry)
         return (
             entry,
             "" if fine else "the student's name has characters that a folder should not have",

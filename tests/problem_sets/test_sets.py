@@ -35,7 +35,10 @@ def submissions(work, known):
 
 @pytest.fixture(scope="module")
 def lost(work, submissions):
-    """Return which test cells fail, by student: without nbgrader, which takes seconds for each."""
+    """Return which test cells fail, and with which message, by student.
+
+    Without nbgrader, which takes seconds for each.
+    """
     return dict(trial.failed({s: work.with_all_tests(nb) for s, nb in submissions.items()}))
 
 
@@ -63,7 +66,7 @@ def test_points_and_questions_are_as_promised(work, known):
 def test_reference_scores_in_full(work, grades, lost, none):
     grade = grades["reference"]
     none(f"{name}: {grade.notes}" for name in work.lost(grade))
-    assert lost["reference"] == set()
+    assert lost["reference"] == {}
     assert grade.score == sum(work.tests.values())
     assert grade.by_hand  # a person has still to read an answer
     assert grade.seconds < 30  # all of it in the time that one cell may take
@@ -73,14 +76,27 @@ def test_reference_scores_in_full(work, grades, lost, none):
 def test_untouched_release_scores_nothing(work, grades, lost):
     grade = grades["untouched"]
     assert grade.score == 0
-    assert work.lost(grade) == lost["untouched"] == set(work.tests)
+    assert work.lost(grade) == set(lost["untouched"]) == set(work.tests)
     assert grade.by_hand == []  # nobody has to read what was not written
     assert grade.status == "graded"
 
 
 def test_each_mistake_costs_its_own_points(known, lost, none):
-    wrong = {student: (lost[student], known.WRONG[student][3]) for student in known.WRONG}
+    wrong = {student: (set(lost[student]), known.WRONG[student][3]) for student in known.WRONG}
     none(f"{s}: lost {sorted(a)}, not {sorted(b)}" for s, (a, b) in wrong.items() if a != b)
+
+
+def test_every_message_names_its_case(work, known, lost, none):
+    """The call, so that it can be made again; or the name that a person's own numbers stand for."""
+    asked = {c.id: set(mutants.answers(c.source)) for c in work.solved.cells if is_solution(c)}
+    names = set().union(*(asked[name] for name in asked))
+    for student in known.WRONG:
+        for test, message in lost[student].items():
+            call = re.search(r"\nThe last call was (\w+)\(", message)
+            if call is None or call[1] not in names:
+                said = message.partition(": ")[2].partition(":")[0]
+                if call is not None or not any(name in said for name in names):
+                    none([f"{student}, {test}: {message}"])
 
 
 def test_another_style_scores_in_full(known, lost, none):
@@ -93,7 +109,7 @@ def test_nbgrader_finds_the_same(work, known, grades, lost, none):
     none(
         f"{student}: {sorted(work.lost(grade))}, and without nbgrader {sorted(lost[student])}"
         for student, grade in grades.items()
-        if work.lost(grade) != lost[student]
+        if work.lost(grade) != set(lost[student])
     )
 
 
