@@ -258,7 +258,8 @@ def collect(name: str, folder: Path, course: Path) -> list[Found]:
             shutil.copyfile(found.notebook, target / f"{name}.ipynb")
             (target / TIMESTAMP).unlink(missing_ok=True)
             stamp = found.notebook.parent / TIMESTAMP
-            if stamp.exists() and found.notebook.parent != folder:
+            written = stamp.is_file() and not stamp.is_symlink() and stamp.parent != folder
+            if written and not roster.from_platform(found.entry):
                 shutil.copyfile(stamp, target / TIMESTAMP)
     return entries
 

@@ -33,6 +33,8 @@ _FINE = {"__init__", "__call__", "__len__", "__getitem__", "__iter__", "__name__
 
 
 _MODEL = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.DOTALL)
+_PICTURES = {"image/png", "image/jpeg"}
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 _BESIDE = "for-the-grader"  # the tag of a rubric's cell
 _FOR_TEACHERS = ("worth a look", "it ran without walls")  # how their notes begin
 
@@ -107,35 +109,49 @@ class Harmless(NbGraderPreprocessor):
     def preprocess(
         self, nb: NotebookNode, resources: dict[str, Any]
     ) -> tuple[NotebookNode, dict[str, Any]]:
-        """Return the notebook with HTML and links to scripts as the text that they are."""
-        given = {cell.source for cell in _released(resources).cells}
-        clean = SanitizeHTML(
-            safe_output_keys={"text/plain", "image/png", "image/jpeg"},
-            sanitized_output_types={"text/html"},
-        )
-        for number, cell in enumerate(nb.cells):
-            if cell.cell_type == "code":
-                clean.preprocess_cell(cell, resources, number)
-            elif cell.source not in given:
-                cell.source = as_text(cell.source)
-            cell.pop("attachments", None)
+        """Return the notebook with what a student wrote, or a program showed, as plain text."""
+        harmless(nb, {cell.source for cell in _released(resources).cells})
         return nb, resources
 
 
+def harmless(nb: NotebookNode, given: set[str]) -> None:
+    """Take scripts out of all texts but the given ones, and out of all outputs.
+
+    The size of a picture is written into the page as it came, so it is taken out as well.
+    """
+    clean = SanitizeHTML(
+        safe_output_keys={"text/plain", *_PICTURES}, sanitized_output_types={"text/html"}
+    )
+    nb.metadata.pop("widgets", None)
+    for number, cell in enumerate(nb.cells):
+        if cell.cell_type == "code":
+            clean.preprocess_cell(cell, {}, number)
+            for output in cell.outputs:
+                if "metadata" in output:
+                    output.metadata = {}
+                for kind in _PICTURES & set(output.get("data", ())):
+                    if not _BASE64.fullmatch(str(output.data[kind])):
+                        del output.data[kind]
+        elif cell.source not in given:
+            cell.source = as_text(cell.source)
+        cell.pop("attachments", None)
+
+
 def as_text(source: str) -> str:
-    r"""Return Markdown without HTML, entities and scripts: a space in them makes them text.
+    r"""Return Markdown without HTML, links and pictures: a space in them makes them text.
 
     Formulas keep their sense.
 
     Examples
     --------
     >>> as_text("$a<b$ <script>alert(1)</script> [see](javascript:alert(2))")
-    '$a< b$ < script>alert(1)< /script> [see](javascript :alert(2))'
+    '$a< b$ < script>alert(1)< /script> [see] (javascript:alert(2))'
     """
     source = re.sub(r"<(?=[a-zA-Z/!?])", "< ", source)
     source = re.sub(r"&(?=[#a-zA-Z])", "& ", source)
-    source = re.sub(r"(?i)(script|data)(?=\s*:)", r"\1 ", source)
-    return re.sub(r"\\(?=(href|url|require|class|cssId|style|data|unicode)\b)", r"\\ ", source)
+    source = re.sub(r"\](?=[(\[:])", "] ", source)
+    macros = "href|url|require|class|cssId|style|data|unicode|mmlToken|csname"
+    return re.sub(rf"\\(?=({macros})\b)", r"\\ ", source)
 
 
 def _released(resources: dict[str, Any]) -> NotebookNode:

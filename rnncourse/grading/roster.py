@@ -162,8 +162,10 @@ def look(folder: Path, name: str, roster: Iterable[Student]) -> list[Found]:
             continue
         if not (entry.is_dir() or entry.suffix == ".ipynb"):
             continue
-        student, problem = whose(entry.stem if entry.is_file() else entry.name, roster)
-        notebook, missing = (entry, "") if entry.is_file() else _notebook(entry, name)
+        student, problem = whose(entry.name if entry.is_dir() else entry.stem, roster)
+        notebook, missing = _notebook(entry, name) if entry.is_dir() else (entry, "")
+        if notebook is not None and _is_a_link(notebook, folder):
+            notebook, missing = None, "a link, or no file at all"
         found.append(Found(entry.name, student, not problem, notebook, problem or missing))
     entries: dict[str, list[str]] = {}
     for f in found:
@@ -174,6 +176,17 @@ def look(folder: Path, name: str, roster: Iterable[Student]) -> list[Found]:
         else f._replace(problem=f"handed in twice: {', '.join(entries[f.student])}; keep one")
         for f in found
     ]
+
+
+def _is_a_link(path: Path, folder: Path) -> bool:
+    """Say whether a file, or a folder on the way to it, is a link: to what, its student chose."""
+    steps = [path, *path.parents]
+    return not path.is_file() or any(s.is_symlink() for s in steps[: steps.index(folder)])
+
+
+def from_platform(entry: str) -> bool:
+    """Say whether a platform made this name: what lies in such a folder, a student put there."""
+    return bool(_MOODLE.match(entry) or _CANVAS.match(entry))
 
 
 def _notebook(folder: Path, name: str) -> tuple[Path | None, str]:

@@ -152,12 +152,12 @@ rest = sorted(lengths)
 n_batches, total = 0, 0
 while rest:
     size = 1
-    while size < len(rest) and (size + 1) * rest[size] <= 60:
+    while size < len(rest) and (size + 1) * rest[size] <= 2000:
         size += 1
     total += size * rest[size - 1]
     rest = rest[size:]
     n_batches += 1
-padding = round((total - sum(lengths)) / total, 3)
+padding = float(total - sum(lengths))
 """,
         "table": """
 def pair_table(sentences, V, k):

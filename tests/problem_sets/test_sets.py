@@ -1,13 +1,14 @@
 """Every set grades rightly: the reference, the release, known mistakes, other styles."""
 
 import importlib
+import re
 
 import pytest
 
-from tools import trial
+from tools import effort, mutants, trial
 from tools.notebooks import set_twin
 
-from .submissions import SETS, Submissions
+from .submissions import HOME, SETS, Submissions
 
 
 @pytest.fixture(scope="module", params=SETS, ids=lambda path: path.stem)
@@ -34,12 +35,24 @@ def submissions(work, known):
 
 
 @pytest.fixture(scope="module")
-def lost(work, submissions):
-    """Return which test cells fail, and with which message, by student.
+def trials(work, submissions):
+    """Return which test cells fail, and with which message, by student, also of those at home.
 
     Without nbgrader, which takes seconds for each.
     """
     return dict(trial.failed({s: work.with_all_tests(nb) for s, nb in submissions.items()}))
+
+
+@pytest.fixture(scope="module")
+def lost(trials):
+    """Return what the grader's tests say, by student."""
+    return {s: {t: m for t, m in told.items() if HOME not in t} for s, told in trials.items()}
+
+
+@pytest.fixture(scope="module")
+def at_home(trials):
+    """Return what the students' own tests say, by student."""
+    return {s: {t: m for t, m in told.items() if HOME in t} for s, told in trials.items()}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +68,12 @@ def test_points_and_questions_are_as_promised(work, known):
     by_hand = [cell for cell in cells if cell.metadata.nbgrader.solution]
     text = "\n".join(cell.source for cell in work.released.cells)
     assert sum(cell.metadata.nbgrader.points for cell in cells) == 20
+    questions = effort.questions(work.source)
+    minutes = sum(question.minutes for question in questions)
+    assert abs(effort.stated(work.source) - minutes) <= 5  # see tools/effort.py
+    for question in questions:
+        assert f"({question.points:g} points" in question.title
+        assert abs(question.points - 20 * question.minutes / minutes) < 1.4, question.title
     assert 4 <= text.count("\n## Question") + text.startswith("## Question") <= 7
     assert by_hand
     assert all("Rubric" in cell.source for cell in by_hand)
@@ -87,16 +106,24 @@ def test_each_mistake_costs_its_own_points(known, lost, none):
 
 
 def test_every_message_names_its_case(work, known, lost, none):
-    """The call, so that it can be made again; or the name that a person's own numbers stand for."""
-    asked = {c.id: set(mutants.answers(c.source)) for c in work.solved.cells if is_solution(c)}
-    names = set().union(*(asked[name] for name in asked))
-    for student in known.WRONG:
-        for test, message in lost[student].items():
-            call = re.search(r"\nThe last call was (\w+)\(", message)
-            if call is None or call[1] not in names:
-                said = message.partition(": ")[2].partition(":")[0]
-                if call is not None or not any(name in said for name in names):
-                    none([f"{student}, {test}: {message}"])
+    """The call, so that it can be made again; or the name that a student's own number has."""
+    cells = mutants.solutions(work.solved)
+    asked = {name for source in cells.values() for name in mutants.answers(source)}
+
+    def named(message):
+        call = re.search(r"\nThe last call was (\w+)\(.*\)$", message)
+        said = message.partition(": ")[2].partition(":")[0]
+        return call[1] in asked if call else any(name in said for name in asked)
+
+    mistakes = [(student, test) for student in known.WRONG for test in lost[student]]
+    none(f"{s}, {t}: {lost[s][t]}" for s, t in mistakes if not named(lost[s][t]))
+
+
+def test_a_mistake_shows_itself_at_home(work, known, lost, at_home, none):
+    """What passes the tests that students have makes none of the known mistakes."""
+    personal = {c.id for c in work.solved.cells if "variant(STUDENT" in c.source}
+    mistakes = [student for student in known.WRONG if set(lost[student]) - personal]
+    none(f"{s}: only hidden tests find it" for s in mistakes if not at_home[s])
 
 
 def test_another_style_scores_in_full(known, lost, none):
