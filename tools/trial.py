@@ -51,7 +51,8 @@ def failed(notebooks: Mapping[str, NotebookNode]) -> Iterator[tuple[str, dict[st
 def _failed(student: str, notebook: NotebookNode) -> dict[str, str]:
     os.environ["RNNCOURSE_STUDENT"] = student
     signal.alarm(SECONDS)  # ends this process, and with it the test
-    lost, locked = {}, []
+    lost: dict[str, str] = {}
+    locked: list[str] = []
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
         os.chdir(folder)
         sys.stdout = sys.stderr = nowhere

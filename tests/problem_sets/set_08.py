@@ -27,7 +27,7 @@ WRONG = {
         "return out",
         {"test-both-lengths"},
     ),
-    "the tag that is most frequent": (
+    "one tag for all": (
         "ceilings",
         "max(p_1, p_2) + max(p_3, p_4)",
         "max(p_1, p_2 + p_4, p_3)",
