@@ -247,6 +247,11 @@ def stub(source: str, number: int) -> str:
     return source + STUB.replace("{number}", str(number)) + "\n".join(lines) + "\n"
 
 
+def answers(source: str) -> list[str]:
+    """Return the names that a cell asks for: those that it has before it is answered."""
+    return sorted(_bound(re.sub(r"(?s)### BEGIN SOLUTION.*?### END SOLUTION", "pass", source)))
+
+
 def _bound(source: str) -> set[str]:
     """Return the names that a cell defines."""
     names = set()
@@ -317,11 +322,15 @@ class Rehearsal:
         self.student = {"RNNCOURSE_STUDENT": student}
         self.before: dict[str, dict[str, object]] = {}  # the names before each cell
         names: dict[str, object] = {"__name__": "__main__"}
+        torch = sys.modules.get("torch")  # which one set takes away
         with mock.patch.dict(os.environ, self.student), open(os.devnull, "w") as nowhere:
             for name, source in self.cells.items():
                 self.before[name] = dict(names)
                 with contextlib.redirect_stdout(nowhere):
                     exec(compile(source, name, "exec"), names)
+        sys.modules.pop("torch", None)
+        if torch is not None:
+            sys.modules["torch"] = torch
 
     def found_by(self, changed: dict[str, str], *, all_tests: bool) -> str:
         """Return the names of the tests that fail; the first one is enough, if not all are asked.

@@ -1,14 +1,16 @@
-"""Run a notebook's cells without nbgrader: what costs seconds there takes a fraction of one here.
+"""Grade a notebook without nbgrader: what costs seconds there takes a fraction of one here.
 
 Each notebook runs in a process of its own, forked from one that has imported PyTorch already. Its
-cells go through IPython's shell, as in a kernel, one after the other.
+cells go through IPython's shell, as in a kernel, and its tests to the judge, through the door.
 """
 
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -16,8 +18,11 @@ from unittest import mock
 
 from IPython.core.interactiveshell import InteractiveShell
 from nbformat import NotebookNode
-from nbgrader.utils import is_grade, is_solution
+from nbgrader.utils import is_grade, is_locked, is_solution
 from traitlets.config import Config
+
+from rnncourse.grading import judge
+from rnncourse.grading.door import Door
 
 SECONDS = 30  # for one notebook; the graders give this much to one cell
 BEFORE = ["numpy", "torch", "IPython.core.interactiveshell", "matplotlib.pyplot"]
@@ -32,8 +37,8 @@ SETTINGS = {
 NO_HISTORY = Config({"HistoryManager": {"enabled": False}})
 
 
-def failed(notebooks: Mapping[str, NotebookNode]) -> Iterator[tuple[str, set[str]]]:
-    """Yield each notebook's name and the test cells in it that fail."""
+def failed(notebooks: Mapping[str, NotebookNode]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each notebook's name, and the messages of the test cells in it that fail."""
     with (
         mock.patch.dict(os.environ, SETTINGS),  # the server starts with these
         ProcessPoolExecutor(1, _context(), max_tasks_per_child=1) as pool,
@@ -43,21 +48,39 @@ def failed(notebooks: Mapping[str, NotebookNode]) -> Iterator[tuple[str, set[str
             yield name, run.result()
 
 
-def _failed(student: str, notebook: NotebookNode) -> set[str]:
+def _failed(student: str, notebook: NotebookNode) -> dict[str, str]:
     os.environ["RNNCOURSE_STUDENT"] = student
     signal.alarm(SECONDS)  # ends this process, and with it the test
-    lost = set()
+    lost: dict[str, str] = {}
+    locked: list[str] = []
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
         os.chdir(folder)
         sys.stdout = sys.stderr = nowhere
         shell = InteractiveShell.instance(config=NO_HISTORY)
         for cell in notebook.cells:
-            if cell.cell_type == "code":
-                ran = shell.run_cell(cell.source)
-                if not ran.success and is_grade(cell) and not is_solution(cell):
-                    lost.add(cell.metadata.nbgrader.grade_id)
+            if is_grade(cell) and not is_solution(cell):
+                if (found := _judged(cell.source, locked, shell.user_ns)) is not None:
+                    lost[cell.metadata.nbgrader.grade_id] = ": ".join(found[:2])
+            elif cell.cell_type == "code":
+                shell.run_cell(cell.source)
+                if is_locked(cell):
+                    locked.append(cell.source)
         os.chdir("/")
     return lost
+
+
+def _judged(test: str, locked: list[str], names: dict[str, object]) -> list[str] | None:
+    """Return what the judge says of names that stay in this process, behind a door."""
+    ends = socket.socketpair()
+    inside = threading.Thread(target=Door(ends[1], names).serve, daemon=True)
+    inside.start()
+    door = Door(ends[0])
+    found = judge.run(test, locked, door)
+    door.end()
+    inside.join()
+    for end in ends:
+        end.close()
+    return found
 
 
 @cache

@@ -1,12 +1,11 @@
-"""The command line: ``python -m rnncourse.grading release|grade|export|feedback``."""
+"""The command line: ``python -m rnncourse.grading check|release|grade|export|feedback``."""
 
 import argparse
 import os
 import sys
 from pathlib import Path
 
-from . import course as steps
-from . import roster
+from . import check, roster
 
 
 def _sources(folder: Path, names: list[str]) -> list[Path]:
@@ -20,6 +19,8 @@ def _sources(folder: Path, names: list[str]) -> list[Path]:
 
 def _say_whose(name: str, folder: Path, course: Path) -> None:
     """Print whose each submission is, what is wrong, and of whom there is none."""
+    from . import course as steps
+
     entries = steps.look(name, folder, course)
     students = {s.student: s for s in roster.read(course / steps.ROSTER)}
     for found in entries:
@@ -38,6 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--course", type=Path, default=Path("coursework"), help="its folder")
     parser.add_argument("--sources", type=Path, default=Path("notebooks/problem-sets"))
     commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("check", help="for students: can this notebook be handed in?")
+    command.add_argument("file", type=Path)
+    command.add_argument("--seconds", type=int, default=check.SECONDS, help="for one cell")
     command = commands.add_parser("release", help="make the students' notebooks")
     command.add_argument("sets", nargs="*", help="03 or 03-recurrent-network; all by default")
     command = commands.add_parser("grade", help="grade a folder of submissions of one set")
@@ -62,6 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("feedback", help="write feedback for the students")
     command.add_argument("set")
     args = parser.parse_args(arguments)
+    if args.command == "check":  # needs nothing of what follows
+        return check.main(args.file, seconds=args.seconds)
+    from . import course as steps
+
     try:
         if args.command == "release":
             for source in _sources(args.sources, args.sets):

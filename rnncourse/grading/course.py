@@ -7,6 +7,7 @@ A course is a folder in nbgrader's layout: ``source``, ``release``, ``submitted`
 import csv
 import functools
 import hashlib
+import html
 import json
 import multiprocessing
 import os
@@ -46,8 +47,9 @@ from traitlets.config.loader import PyFileConfigLoader
 from rnncourse.renderings import Book, portable, read
 
 from . import roster
+from .check import CODE_STUB, MARK, TEXT_STUB, problem_of_file
 from .execute import REPORT, Execute
-from .restore import Harmless, Restore
+from .restore import Harmless, ReadBeside, Restore, Told, for_the_student
 from .roster import Found
 from .walls import bubblewrap
 
@@ -58,7 +60,7 @@ NO_WALLS = (
 )
 _FAILED = "nbgrader failed"  # begins a note
 CONFIG, ROSTER, TIMESTAMP = "nbgrader_config.py", "roster.csv", "timestamp.txt"
-LARGEST = 20 * 2**20  # bytes of a notebook that is opened at all
+MEMORY = "graded.json"  # what came of each submission, by set and student
 _FIELDS = {"schema_version": 3, "grade": False, "solution": False, "locked": False, "task": False}
 
 
@@ -85,8 +87,8 @@ def configure(c: Config, course: Path, seconds: int = 30, walls: str = "bwrap") 
     c.CourseDirectory.root = str(course.resolve())
     # Two graders write at a time: wait for the other one.
     c.CourseDirectory.db_url = f"sqlite:///{course.resolve()}/gradebook.db?timeout=120"
-    c.ClearSolutions.code_stub = {"python": "raise NotImplementedError  # your code"}
-    c.ClearSolutions.text_stub = "*Write your answer here, in place of this line.*"
+    c.ClearSolutions.code_stub = {"python": CODE_STUB}
+    c.ClearSolutions.text_stub = TEXT_STUB
     c.Autograde.sanitize_preprocessors = [
         Restore,  # ours, first: the other ones trust the cells' metadata
         ClearOutput,
@@ -102,12 +104,14 @@ def configure(c: Config, course: Path, seconds: int = 30, walls: str = "bwrap") 
         SaveAutoGrades,
         AssignLatePenalties,
         CheckCellMetadata,
-        Harmless,  # ours, last: nbgrader knows untouched answers by their text
+        Harmless,  # ours, late: nbgrader knows untouched answers by their text
+        ReadBeside,
     ]
     c.Execute.timeout, c.Execute.walls = seconds, walls
-    # Hidden tests do not belong into what students get back.
+    # Hidden tests and rubrics do not belong in what students get back.
     c.GenerateFeedback.preprocessors = [
         "nbgrader.preprocessors.GetGrades",
+        Told,
         "nbgrader.preprocessors.ClearHiddenTests",
         "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
     ]
@@ -168,6 +172,7 @@ def source_notebook(path: Path) -> NotebookNode:
         cell.id = name
         if is_grade(cell) and not is_solution(cell):
             cell.source = _in_a_function(cell.source)
+    nb.metadata[MARK] = {"set": path.stem, "cells": [c.id for c in nb.cells if c.id in seen]}
     return nb
 
 
@@ -253,7 +258,8 @@ def collect(name: str, folder: Path, course: Path) -> list[Found]:
             shutil.copyfile(found.notebook, target / f"{name}.ipynb")
             (target / TIMESTAMP).unlink(missing_ok=True)
             stamp = found.notebook.parent / TIMESTAMP
-            if stamp.exists() and found.notebook.parent != folder:
+            written = stamp.is_file() and not stamp.is_symlink() and stamp.parent != folder
+            if written and not roster.from_platform(found.entry):
                 shutil.copyfile(stamp, target / TIMESTAMP)
     return entries
 
@@ -274,26 +280,9 @@ def look(name: str, folder: Path, course: Path) -> list[Found]:
     for found in roster.look(folder, name, roster.read(course / ROSTER)):
         problem = found.problem
         if not problem and found.notebook is not None:
-            large = found.notebook.stat().st_size > LARGEST
-            size = f"a notebook of more than {LARGEST // 2**20} MB"
-            problem = size if large else _not_a_notebook(found.notebook)
+            problem = problem_of_file(found.notebook)
         entries.append(found._replace(problem=problem))
     return entries
-
-
-def _not_a_notebook(path: Path) -> str:
-    try:
-        nbformat.validate(nbformat.read(path, as_version=4))
-    except (
-        ValueError,
-        AttributeError,
-        KeyError,
-        TypeError,
-        RecursionError,
-        nbformat.ValidationError,
-    ):
-        return "the file is not a notebook"
-    return ""
 
 
 def _autograde(
@@ -382,28 +371,33 @@ def grade(
     entries = collect(name, folder, course)
     ready = [found.student for found in entries if not found.problem]
     _set_dates(name, course, ready, due)
-    memory = course / "graded.json"
-    known = json.loads(memory.read_text()) if memory.exists() else {}
+    memory, known = course / MEMORY, _remembered(course)
     before = known.setdefault(name, {})
+    for found in entries:
+        if found.known:
+            before.setdefault(found.student, {})["refused"] = found.problem
     now = {student: _mark(name, course, student) for student in ready}
     todo = [
-        s
-        for s in now
-        if again or before.get(s, {}).get("hash") != now[s] or _failed(before[s]["notes"])
+        s for s in now if again or before[s].get("hash") != now[s] or _failed(before[s]["notes"])
     ]
     work = functools.partial(_autograde, course, seconds, walls, name)
     with tqdm(desc=f"Grading {name}", total=len(todo), disable=not progress) as bar:
         for student, took, log in _in_processes(work, todo, jobs):
-            found = (
-                line.split(REPORT, 1)[1].strip() for line in log.splitlines() if REPORT in line
-            )
-            notes = list(dict.fromkeys(found))
-            before[student] = {"hash": now[student], "seconds": took, "notes": notes}
+            told = (line.split(REPORT, 1)[1].strip() for line in log.splitlines() if REPORT in line)
+            notes = list(dict.fromkeys(told))
+            before[student] |= {"hash": now[student], "seconds": took, "notes": notes}
             memory.write_text(json.dumps(known, indent=1))
             bar.update()
+    memory.write_text(json.dumps(known, indent=1))
     grades = _grades(name, course, entries, before)
     _write_report(course / "reports" / f"{name}.csv", grades)
     return grades
+
+
+def _remembered(course: Path) -> dict[str, Any]:
+    path = course / MEMORY
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
 
 
 def _set_dates(name: str, course: Path, students: Sequence[str], due: str) -> None:
@@ -540,12 +534,21 @@ def export(course: Path, to: Path, *, wide: bool = False) -> None:
 def feedback(name: str, course: Path) -> Path:
     """Write each student's feedback as HTML, with points and comments; return the folder.
 
+    Whose submission could not be graded is told why.
+
     Raises
     ------
     RuntimeError
         If nbgrader refuses.
     """
-    found = _api(course).generate_feedback(name, force=True)
-    if not found["success"]:
-        raise RuntimeError(f"nbgrader could not write feedback:\n{found.get('log', '')}")
+    if any((course / "autograded").glob(f"*/{name}")):
+        found = _api(course).generate_feedback(name, force=True)
+        if not found["success"]:
+            raise RuntimeError(f"nbgrader could not write feedback:\n{found.get('log', '')}")
+    for student, run in _remembered(course).get(name, {}).items():
+        page = course / "feedback" / student / name / f"{name}.html"
+        if run.get("refused") and not (course / "autograded" / student / name).exists():
+            page.parent.mkdir(parents=True, exist_ok=True)
+            text = html.escape(" ".join(for_the_student(run)))
+            page.write_text(f"<!DOCTYPE html><html lang='en'><title>{name}</title><p>{text}</p>")
     return course / "feedback"

@@ -26,6 +26,7 @@ import numpy as np
 
 LARGEST = 2**26  # bytes of a message
 LONGEST = 2**20  # entries of an iterator
+SHOWN = 16  # entries of what a message shows; of a larger array it tells the shape
 _PLAIN = "biufcUS"  # kinds of arrays that hold no objects
 _CONTAINERS = {tuple: "tuple", set: "set", frozenset: "frozenset"}
 
@@ -63,6 +64,8 @@ class Door:
         self._file = connection.makefile("rwb")
         self._names = {} if names is None else names
         self._kept: list[object] = []
+        self._called: dict[int, str] = {}  # the names under which the other side's things came
+        self._last: tuple[str, Any] | None = None
 
     def get(self, name: str) -> object:
         """Return what the other side has under a name.
@@ -75,12 +78,28 @@ class Door:
         reply = self._ask({"name": name})
         if "value" not in reply:
             raise KeyError(name)
-        return self._unpack(reply["value"])
+        value = self._unpack(reply["value"])
+        if isinstance(value, Handle):
+            self._called[value._number] = name
+        return value
+
+    @property
+    def last_call(self) -> str:
+        """What the other side was asked for last, as a line of Python; empty if it was not."""
+        if self._last is None:
+            return ""
+        name, (args, kwargs) = self._last
+        given = [_shown(value) for value in args]
+        given += [f"{key}={_shown(value)}" for key, value in kwargs["dict"]]
+        return f"{name}({', '.join(given)})"
 
     def call(self, number: int, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """Call what the other side keeps under a number."""
         given = [list(args), kwargs]
-        reply = self._ask({"call": number, "with": self._pack(given)})
+        packed = self._pack(given)
+        if number in self._called:
+            self._last = self._called[number], packed
+        reply = self._ask({"call": number, "with": packed})
         if "changed" in reply:
             _change(given, self._unpack(reply["changed"]))
         if "error" in reply:
@@ -219,6 +238,37 @@ class Door:
         except (ValueError, TypeError, IndexError, KeyError) as error:
             raise DoorError(f"expected a value, got {str(packed)[:80]}: {error}") from None
         raise DoorError(f"expected a value, got {str(packed)[:80]}")
+
+
+def _shown(packed: Any) -> str:
+    """Return a value that goes through the door as Python would write it, or its size."""
+    if isinstance(packed, list):
+        return f"[{_several(packed)}]"
+    if not isinstance(packed, dict):
+        return f"{packed:.5g}" if isinstance(packed, float) else repr(packed)
+    kind, held = next(iter(packed.items()))
+    if kind in ("array", "number"):
+        value = _array_in(held)
+        if value.size > SHOWN:
+            return f"an array of shape {value.shape}"
+        text = _shown(value.tolist())
+        return f"np.array({text})" if value.ndim else text
+    if kind == "dict":
+        return "{" + ", ".join(f"{_shown(k)}: {_shown(v)}" for k, v in held[:SHOWN]) + "}"
+    if kind in ("tuple", "set", "frozenset"):
+        text = _several(held)
+        return f"({text})" if kind == "tuple" else f"{{{text}}}"
+    if kind == "range":
+        return f"range({', '.join(map(str, held))})"
+    if kind == "complex":
+        return f"{complex(*held):.5g}"
+    words = {"kept": "a function of the test", "yours": "what your code gave before"}
+    return words.get(kind, f"a {kind}")
+
+
+def _several(packed: list[Any]) -> str:
+    rest = f", ... ({len(packed)} in all)" if len(packed) > SHOWN else ""
+    return ", ".join(_shown(entry) for entry in packed[:SHOWN]) + rest
 
 
 class Handle:

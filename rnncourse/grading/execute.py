@@ -29,6 +29,7 @@ from traitlets import Enum, Integer
 from . import walls
 
 REPORT = "For the report:"  # begins a line of nbgrader's log that `course.grade` reads
+GRACE = 3  # seconds from the end of a test in the kernel, which the judge ends, to its answer
 _KEPT = ("LANG", "LC_ALL", "PATH", "PYTHONPATH", "JUPYTER_PATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 
 
@@ -223,7 +224,6 @@ class _Judge:
         self._environment = os.environ | {"RNNCOURSE_STUDENT": student, "OMP_NUM_THREADS": "1"}
         self._limit = functools.partial(walls.limit, memory, 0)
         self._process: subprocess.Popen[bytes] | None = None
-        self._seconds = 0
 
     @property
     def open(self) -> str:
@@ -249,11 +249,10 @@ class _Judge:
         request = {"test": test, "locked": locked, "seconds": seconds}
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         self._process.stdin.flush()
-        self._seconds = seconds
 
     def answer(self, *, broken: bool) -> list[str] | None:
         """Return what came out, as `judge.run` says it; ``broken``: the kernel did not finish."""
-        line = self._read(1 if broken else self._seconds + 5)
+        line = self._read(1 if broken else GRACE)
         if line is None:
             self.close()
             return ["NotRun", "the submission's process broke off", ""]

@@ -58,11 +58,17 @@ def run(test: str, locked: list[str], door: Door) -> list[str] | None:
             with contextlib.suppress(Exception):  # a wrong name, say: the test finds that itself
                 exec(compile(source, "<given>", "exec"), names)
         exec(compile(test, "<test>", "exec"), Names(names, door))
-    except Raised as error:
-        return [error.name, error.text, error.lines]
     except Exception as error:
-        return [type(error).__name__, str(error), ""]
+        return failure(error, door)
     return None
+
+
+def failure(error: Exception, door: Door) -> list[str]:
+    """Return an error's name, text and lines; the text ends with the case that it was about."""
+    case = f"\nThe last call was {door.last_call}" if door.last_call else ""
+    if isinstance(error, Raised):
+        return [error.name, error.text + case, error.lines]
+    return [type(error).__name__, str(error) + case, ""]
 
 
 def main(path: str) -> None:
@@ -75,15 +81,22 @@ def main(path: str) -> None:
         print("ready", file=answers, flush=True)
         for line in sys.stdin:
             request: dict[str, Any] = json.loads(line)
-            try:
-                with _within(request["seconds"]), listening.accept()[0] as connection:
-                    door = Door(connection)
-                    found = run(request["test"], request["locked"], door)
+            door: Door | None
+            found: list[str] | None
+            with contextlib.ExitStack() as opened:
+                try:
+                    with _within(request["seconds"]):
+                        connection = opened.enter_context(listening.accept()[0])
+                        door = Door(connection)
+                        found = run(request["test"], request["locked"], door)
+                except Exception as error:
+                    door, found = None, [type(error).__name__, str(error), ""]
+                # The answer stands before the kernel hears that this is all: nobody waits for it.
+                print(json.dumps(found), file=answers, flush=True)
+                if door is not None:
+                    connection.settimeout(1)
                     with contextlib.suppress(OSError):  # it need not hear that this is all
                         door.end()
-            except Exception as error:
-                found = [type(error).__name__, str(error), ""]
-            print(json.dumps(found), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ report.
 """
 
 import ast
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,6 +32,13 @@ _NOTABLE_ATTRIBUTES |= {"fromfile", "tofile", "loadtxt", "genfromtxt", "savetxt"
 _FINE = {"__init__", "__call__", "__len__", "__getitem__", "__iter__", "__name__", "__class__"}
 
 
+_MODEL = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.DOTALL)
+_PICTURES = {"image/png", "image/jpeg"}
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
+_BESIDE = "for-the-grader"  # the tag of a rubric's cell
+_FOR_TEACHERS = ("worth a look", "it ran without walls")  # how their notes begin
+
+
 class Restore(NbGraderPreprocessor):
     """Take the cells of the release, and from the submission what is the student's to write."""
 
@@ -46,41 +54,104 @@ class Restore(NbGraderPreprocessor):
         return found, resources
 
 
+class ReadBeside(NbGraderPreprocessor):
+    """Put the model answer and the rubric below each answer that a person reads."""
+
+    def preprocess(
+        self, nb: NotebookNode, resources: dict[str, Any]
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        """Return the notebook with one more cell for each such answer."""
+        found = resources["nbgrader"]
+        path = Path("source", found["assignment"], f"{found['notebook']}.ipynb")
+        source = nbformat.read(path, as_version=4)
+        models = {_name(cell): _MODEL.search(cell.source) for cell in source.cells}
+        cells = []
+        for cell in nb.cells:
+            cells.append(cell)
+            if is_grade(cell) and is_solution(cell) and (model := models.get(_name(cell))):
+                text = f"**For the grader, not for the student**\n\n{model[1].strip()}"
+                cells.append(nbformat.v4.new_markdown_cell(text, metadata={"tags": [_BESIDE]}))
+        nb.cells = cells
+        return nb, resources
+
+
+class Told(NbGraderPreprocessor):
+    """Make of a graded notebook what its student reads: no rubric, and what the grader noticed."""
+
+    def preprocess(
+        self, nb: NotebookNode, resources: dict[str, Any]
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        """Return the notebook with one more cell in front, if there is something to tell."""
+        nb.cells = [cell for cell in nb.cells if _BESIDE not in cell.metadata.get("tags", ())]
+        found, path = resources["nbgrader"], Path("graded.json")
+        runs = json.loads(path.read_text()) if path.exists() else {}
+        run = runs.get(found["assignment"], {}).get(found["student"], {})
+        if lines := for_the_student(run):
+            text = "\n".join(f"- {as_text(line)}" for line in lines)
+            nb.cells.insert(0, nbformat.v4.new_markdown_cell(f"**From the grader**\n\n{text}"))
+        return nb, resources
+
+
+def for_the_student(run: dict[str, Any]) -> list[str]:
+    """Return what a student is told of a submission: why it was refused, and what went wrong."""
+    lines = []
+    if run.get("refused"):
+        lines.append(
+            f"Your newest submission could not be graded: {run['refused']}. Before you hand in "
+            "again, run: python -m rnncourse.grading check FILE.ipynb"
+        )
+    return lines + [note for note in run.get("notes", ()) if not note.startswith(_FOR_TEACHERS)]
+
+
 class Harmless(NbGraderPreprocessor):
     """Take out of answers and outputs what could run where a teacher reads them."""
 
     def preprocess(
         self, nb: NotebookNode, resources: dict[str, Any]
     ) -> tuple[NotebookNode, dict[str, Any]]:
-        """Return the notebook with HTML and links to scripts as the text that they are."""
-        given = {cell.source for cell in _released(resources).cells}
-        clean = SanitizeHTML(
-            safe_output_keys={"text/plain", "image/png", "image/jpeg"},
-            sanitized_output_types={"text/html"},
-        )
-        for number, cell in enumerate(nb.cells):
-            if cell.cell_type == "code":
-                clean.preprocess_cell(cell, resources, number)
-            elif cell.source not in given:
-                cell.source = as_text(cell.source)
-            cell.pop("attachments", None)
+        """Return the notebook with what a student wrote, or a program showed, as plain text."""
+        harmless(nb, {cell.source for cell in _released(resources).cells})
         return nb, resources
 
 
+def harmless(nb: NotebookNode, given: set[str]) -> None:
+    """Take scripts out of all texts but the given ones, and out of all outputs.
+
+    The size of a picture is written into the page as it came, so it is taken out as well.
+    """
+    clean = SanitizeHTML(
+        safe_output_keys={"text/plain", *_PICTURES}, sanitized_output_types={"text/html"}
+    )
+    nb.metadata.pop("widgets", None)
+    for number, cell in enumerate(nb.cells):
+        if cell.cell_type == "code":
+            clean.preprocess_cell(cell, {}, number)
+            for output in cell.outputs:
+                if "metadata" in output:
+                    output.metadata = {}
+                for kind in _PICTURES & set(output.get("data", ())):
+                    if not _BASE64.fullmatch(str(output.data[kind])):
+                        del output.data[kind]
+        elif cell.source not in given:
+            cell.source = as_text(cell.source)
+        cell.pop("attachments", None)
+
+
 def as_text(source: str) -> str:
-    r"""Return Markdown without HTML, entities and scripts: a space in them makes them text.
+    r"""Return Markdown without HTML, links and pictures: a space in them makes them text.
 
     Formulas keep their sense.
 
     Examples
     --------
     >>> as_text("$a<b$ <script>alert(1)</script> [see](javascript:alert(2))")
-    '$a< b$ < script>alert(1)< /script> [see](javascript :alert(2))'
+    '$a< b$ < script>alert(1)< /script> [see] (javascript:alert(2))'
     """
     source = re.sub(r"<(?=[a-zA-Z/!?])", "< ", source)
     source = re.sub(r"&(?=[#a-zA-Z])", "& ", source)
-    source = re.sub(r"(?i)(script|data)(?=\s*:)", r"\1 ", source)
-    return re.sub(r"\\(?=(href|url|require|class|cssId|style|data|unicode)\b)", r"\\ ", source)
+    source = re.sub(r"\](?=[(\[:])", "] ", source)
+    macros = "href|url|require|class|cssId|style|data|unicode|mmlToken|csname"
+    return re.sub(rf"\\(?=({macros})\b)", r"\\ ", source)
 
 
 def _released(resources: dict[str, Any]) -> NotebookNode:

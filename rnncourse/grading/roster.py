@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 COLUMNS = ("student", "name", "email", "number", "group", "extension")
-_ALLOWED = re.compile(r"[\w.@ -]+")
+ALLOWED = re.compile(r"[\w.@ -]+")
 _IGNORED = ("__MACOSX", "Thumbs.db")
 # Moodle: "Ada Lovelace_4711_assignsubmission_file", a folder or in front of a file's name
 _MOODLE = re.compile(r"^(?P<name>.+?)_\d+_assignsubmission_(?:file|onlinetext)")
@@ -66,7 +66,7 @@ def read(path: Path) -> list[Student]:
             raise ValueError(f"{where}: expected columns {', '.join(COLUMNS)}, got {unknown[0]!r}")
         held = {column: (row.get(column) or "").strip() for column in COLUMNS}
         name = held["student"]
-        if not _ALLOWED.fullmatch(name):
+        if not ALLOWED.fullmatch(name):
             raise ValueError(
                 f"{where}: student: expected letters, digits, '.', '@' or '-', got {name!r}"
             )
@@ -123,7 +123,7 @@ def whose(entry: str, roster: Iterable[Student]) -> tuple[str, str]:
     if not roster:
         if platform:
             return entry, "a platform's name: write roster.csv, so that it can be told whose it is"
-        fine = _ALLOWED.fullmatch(entry)
+        fine = ALLOWED.fullmatch(entry)
         return (
             entry,
             "" if fine else "the student's name has characters that a folder should not have",
@@ -162,8 +162,10 @@ def look(folder: Path, name: str, roster: Iterable[Student]) -> list[Found]:
             continue
         if not (entry.is_dir() or entry.suffix == ".ipynb"):
             continue
-        student, problem = whose(entry.stem if entry.is_file() else entry.name, roster)
-        notebook, missing = (entry, "") if entry.is_file() else _notebook(entry, name)
+        student, problem = whose(entry.name if entry.is_dir() else entry.stem, roster)
+        notebook, missing = _notebook(entry, name) if entry.is_dir() else (entry, "")
+        if notebook is not None and _is_a_link(notebook, folder):
+            notebook, missing = None, "a link, or no file at all"
         found.append(Found(entry.name, student, not problem, notebook, problem or missing))
     entries: dict[str, list[str]] = {}
     for f in found:
@@ -174,6 +176,17 @@ def look(folder: Path, name: str, roster: Iterable[Student]) -> list[Found]:
         else f._replace(problem=f"handed in twice: {', '.join(entries[f.student])}; keep one")
         for f in found
     ]
+
+
+def _is_a_link(path: Path, folder: Path) -> bool:
+    """Say whether a file, or a folder on the way to it, is a link: to what, its student chose."""
+    steps = [path, *path.parents]
+    return not path.is_file() or any(s.is_symlink() for s in steps[: steps.index(folder)])
+
+
+def from_platform(entry: str) -> bool:
+    """Say whether a platform made this name: what lies in such a folder, a student put there."""
+    return bool(_MOODLE.match(entry) or _CANVAS.match(entry))
 
 
 def _notebook(folder: Path, name: str) -> tuple[Path | None, str]:

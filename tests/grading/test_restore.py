@@ -1,9 +1,19 @@
 """The released notebook with the student's answers in it."""
 
-import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+import html
+import re
 
-from rnncourse.grading.restore import notable, rebuild
+import pytest
+from nbconvert import HTMLExporter
+from nbformat.v4 import (
+    new_code_cell,
+    new_markdown_cell,
+    new_notebook,
+    new_output,
+    new_raw_cell,
+)
+
+from rnncourse.grading.restore import harmless, notable, rebuild
 
 
 def cell(name, source, **kind):
@@ -148,3 +158,72 @@ def test_odd_metadata_is_a_cell_of_the_students_own(metadata):
 )
 def test_notable(source, notes):
     assert notable(source, {"numpy", "math", "random", "dataclasses"}) == notes
+
+
+TEXTS = [
+    "[a](javascript:alert(1))",
+    r"[a](javascript\:alert(1))",
+    "[a](<javascrip\tt:alert(1)>)",
+    "[a](java&#115;cript:alert(1))",
+    r"[a](data\:text/html,<script>alert(1)</script>)",
+    "[a]: javascript:alert(1)\n\n[a]",
+    "[a]:\n  javascript:alert(1)\n\n[b][a]",
+    "![a](x)",
+    '![a](http://example.org/seen.png "t")',
+    "<javascript:alert(1)>",
+    "<<script>alert(1)</script>",
+    "<svg/onload=alert(1)>",
+    "<!-- --><script>alert(1)</script>",
+    r"$\href{javascript:alert(1)}{x}$",
+    r'$\mmlToken{mi}[href="javascript:alert(1)"]{x}$',
+]
+SHOWN = [
+    {"image/png": 'aa" onerror="alert(1)'},
+    {"image/svg+xml": "<svg onload=alert(1)></svg>"},
+    {"text/html": "<script>alert(1)</script><b onclick=alert(1)>b</b>"},
+    {"text/markdown": "<script>alert(1)</script>"},
+    {"application/javascript": "alert(1)"},
+    {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}},
+    {"text/latex": r"$\href{javascript:alert(1)}{x}$"},
+]
+SIZES = {
+    "width": "1 onerror=alert(1)",
+    "alt": 'x" onerror="alert(1)',
+    "filenames": {"image/png": "x"},
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_runs_nothing_and_loads_nothing(text):
+    for new_cell in (new_markdown_cell, new_raw_cell):
+        assert loaded_and_run(new_cell(text)) == []
+
+
+@pytest.mark.parametrize("data", SHOWN)
+def test_an_output_runs_nothing_and_loads_nothing(data):
+    cell = new_code_cell("1")
+    sizes = {"image/png": SIZES, **SIZES}
+    cell.outputs = [new_output("display_data", data, metadata=sizes)]
+    cell.outputs.append(new_output("stream", text="<script>alert(1)</script>"))
+    cell.outputs.append(new_output("error", traceback=["<script>alert(1)</script>"]))
+    assert loaded_and_run(cell) == []
+
+
+def test_a_picture_stays_a_picture():
+    cell = new_code_cell("1")
+    cell.outputs = [new_output("display_data", {"image/png": "aGVsbG8=\n"}, metadata=SIZES)]
+    (tag,) = loaded_and_run(cell)
+    assert re.fullmatch(
+        r"""<img alt=["'][\w ]+["'] src=["']data:image/png;base64,aGVsbG8=\s["']/?>""", tag
+    )
+
+
+def loaded_and_run(cell):
+    """Return the tags of a page that load or run something, as formgrader would write it."""
+    nb = new_notebook(cells=[cell], metadata={"widgets": {"x": {"state": "<script>"}}})
+    harmless(nb, set())
+    page, _ = HTMLExporter(template_name="classic").from_notebook_node(nb)
+    body = re.sub(r"(?s)<pre>.*?</pre>|<code>.*?</code>", "", page[page.index("<body") :])
+    tags = [html.unescape(tag) for tag in re.findall(r"<[a-zA-Z][^>]*>", body)]
+    bad = r"(?i)<(script|img|svg|iframe|object|embed|link)\b|\son\w+\s*=|<a href=.(?!https?:|#)"
+    return [tag for tag in tags if re.search(bad, tag)]

@@ -1,5 +1,7 @@
 """Whose submission is it? Names as Moodle, Canvas and students write them."""
 
+import os
+
 import nbformat
 import pytest
 from nbformat.v4 import new_notebook
@@ -89,6 +91,27 @@ def test_a_folder_is_read(tmp_path):
         "jose": ("jose", "no notebook"),
     }
     assert found["grace.h"].notebook == tmp_path / "grace.h" / "03" / "03.ipynb"
+
+
+def test_links_and_what_is_no_file_are_refused(tmp_path):
+    """A link could lead to the solutions, or to a classmate's notebook."""
+    hand_in(tmp_path, "outside", "solved.ipynb")
+    inbox = tmp_path / "inbox"
+    hand_in(inbox, "bob.ipynb")
+    (inbox / "a.ipynb").symlink_to(tmp_path / "outside" / "solved.ipynb")
+    (inbox / "b.ipynb").symlink_to("bob.ipynb")
+    (inbox / "c").symlink_to(tmp_path / "outside")
+    (inbox / "d").mkdir()
+    (inbox / "d" / "03").symlink_to(tmp_path / "outside")
+    (inbox / "e").mkdir()
+    (inbox / "e" / "03.ipynb").symlink_to(tmp_path / "outside" / "solved.ipynb")
+    (inbox / "f.ipynb").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(inbox / "g.ipynb")
+    found = {f.entry: f for f in roster.look(inbox, "03", [])}
+    assert found.pop("bob.ipynb").problem == ""
+    assert len(found) == 7
+    for entry in found.values():
+        assert (entry.problem, entry.notebook) == ("a link, or no file at all", None)
 
 
 def test_one_student_with_two_entries_is_asked_which(tmp_path):

@@ -50,8 +50,14 @@ WRONG = {
     "scaled one step short": ("scale", "now + 1", "now", {"test-scale"}),
     "divided by zero": (
         "scale",
-        "np.where(std > 0, std, 1)",
+        "np.where(np.ptp(known, axis=0) > 0, std, 1)",
         "1 * std",
+        {"test-scale-constant"},
+    ),
+    "rounding taken for change": (
+        "scale",
+        "np.ptp(known, axis=0) > 0",
+        "std > 0",
         {"test-scale-constant"},
     ),
     "padded on the right": (
@@ -134,7 +140,7 @@ def scale(series, now):
     for column in np.asarray(series, dtype=np.float32).T:
         seen = column[: now + 1]
         center, spread = np.mean(seen), np.std(seen)
-        columns.append((column - center) / (spread if spread != 0 else 1))
+        columns.append((column - center) / (spread if max(seen) > min(seen) else 1))
     return np.stack(columns, axis=1)
 """,
         "pad": """
@@ -152,12 +158,12 @@ rest = sorted(lengths)
 n_batches, total = 0, 0
 while rest:
     size = 1
-    while size < len(rest) and (size + 1) * rest[size] <= 60:
+    while size < len(rest) and (size + 1) * rest[size] <= 2000:
         size += 1
     total += size * rest[size - 1]
     rest = rest[size:]
     n_batches += 1
-padding = round((total - sum(lengths)) / total, 3)
+padding = float(total - sum(lengths))
 """,
         "table": """
 def pair_table(sentences, V, k):

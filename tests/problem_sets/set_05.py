@@ -144,6 +144,7 @@ gradient, k_gone = np.array([1.0, 0.0]), 0
 while np.linalg.norm(gradient) >= 0.001:
     gradient = matrix.T @ gradient
     k_gone += 1
+thousandths = round(1000 * float(np.linalg.norm(gradient)), 3)
 """,
         "clip": """
 def clip_gradients(grads, limit):

@@ -27,7 +27,7 @@ WRONG = {
         "return out",
         {"test-both-lengths"},
     ),
-    "most frequent tag": (
+    "one tag for all": (
         "ceilings",
         "max(p_1, p_2) + max(p_3, p_4)",
         "max(p_1, p_2 + p_4, p_3)",

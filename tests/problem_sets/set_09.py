@@ -46,7 +46,7 @@ WRONG = {
     "no clipping by hand": (
         "by-hand",
         "min(written.count(word), right.count(word))",
-        "written.count(word) * (word in right)",
+        "written.count(word)",
         {"test-hits"},
     ),
     "lengths exchanged": (
@@ -125,7 +125,8 @@ def greedy(step, state, B, bos, eos, pad, n):
         "by-hand": """
 import math
 from collections import Counter
-hits_1 = float((Counter(written) & Counter(right)).total())
+both = Counter(written) & Counter(right)
+hits = np.array([float(both[word]) for word in "la de es casa y mesa".split()])
 penalty = round(min(1, math.exp(1 - len(right) / len(written))), 4)
 """,
         "clip": """

@@ -85,6 +85,40 @@ def test_feedback_shows_points_and_no_hidden_test(work):
     assert "rng.normal(size=(7, 3, 5))" not in text
 
 
+def test_feedback_tells_students_what_the_report_tells_the_teacher(work):
+    """What was refused, what was put right; not what only a teacher should look at."""
+    split = work.answer()
+    split.cells.append(nbformat.v4.new_code_cell("import os\nprint(open)"))
+    split.cells.append(split.cells[6].copy())
+    split.cells[-1].source += "\nhalf = 0.5"
+    work.hand_in("ada", split)
+    (work.inbox / "bob.ipynb").write_text("lost")
+    (work.inbox / "eve").mkdir()
+    work.hand_in("grace", work.replace("count", "H * H + H\n    later", "H * H\n    later"))
+    work.grade()
+    folder = course.feedback(NAME, work.course)
+
+    def page(student):
+        return re.sub(r"<[^>]+>", "", (folder / student / NAME / f"{NAME}.html").read_text())
+
+    assert "From the grader" in page("ada")
+    assert "was there twice; both pieces count" in page("ada")
+    assert "worth a look" not in page("ada")
+    assert "could not be graded: the file is not a notebook" in page("bob")
+    assert "rnncourse.grading check FILE.ipynb" in page("bob")
+    assert "could not be graded: no notebook" in page("eve")
+    assert "From the grader" not in page("grace")
+    assert "The last call was count_parameters(1, 1, 1, 1)" in page("grace")
+    assert "Rubric" not in page("grace")
+    assert "Rubric" in "".join(cell.source for cell in work.autograded("grace").cells)
+    (work.inbox / "ada.ipynb").write_text("lost")
+    work.hand_in("bob", work.answer())
+    work.grade()
+    course.feedback(NAME, work.course)
+    assert "newest submission could not be graded: the file is not a notebook" in page("ada")
+    assert "rnncourse.grading check" not in page("bob")
+
+
 def test_grades_are_written_in_both_forms(work, tmp_path):
     work.hand_in("ada", work.answer())
     work.hand_in("bob", work.released)

@@ -306,7 +306,7 @@ def test_deleted_tests_run_all_the_same(work):
 def test_edited_tests_and_points_do_not_count(work):
     grade = work.grades["tests edited"]
     assert work.lost(grade) == {"test-count"}
-    assert grade.score == 15
+    assert grade.score == 14
 
 
 def test_every_cell_twice_counts_once(work):
