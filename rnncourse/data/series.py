@@ -149,7 +149,8 @@ def load_prices(name: str = "sp500") -> Series:
     -------
     series
         Values float64 ``(T, 5)``: open, high, low and close in points of the index, and the volume
-        in shares (0 on the one day for which ``nasdaq`` has none). A period is 252 steps, the days of trading in a year.
+        in shares, which is 0 on the two days for which ``nasdaq`` has none. A period is 252 steps,
+        the days of trading in a year.
 
     Raises
     ------

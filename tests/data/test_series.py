@@ -168,7 +168,7 @@ def test_prices_are_complete_and_in_order(name):
     assert prices.names == ("open", "high", "low", "close", "volume")
     assert prices.units == ("points", "points", "points", "points", "shares")
     assert (prices.values[:, :4] > 0).all()
-    assert (prices.values[:, 4] == 0).sum() == {"nasdaq": 1}.get(name, 0)  # one day has no volume
+    assert (prices.values[:, 4] == 0).sum() == {"nasdaq": 2}.get(name, 0)
     opened, high, low, close, _ = prices.values.T
     assert (low <= np.minimum(opened, close)).all()
     assert (high >= np.maximum(opened, close)).all()
