@@ -16,6 +16,7 @@ LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 MEDIAN, LOW, HIGH = 2, 0, 4  # where they stand in LEVELS; an 80 % interval from LOW to HIGH
 WINDOW = {"co2": 52, "elnino": 24, "electrical": 24}  # steps that a window shows
 STRIDE = {"co2": 4, "elnino": 1, "electrical": 1}  # steps from one origin to the next
+REFERENCE = {"co2": "last year", "elnino": "mean year", "electrical": "last year"}
 MONTHS, BLOCKS = 12, 8  # parts of the horizon, and of the time of the test, that are scored alone
 
 
@@ -30,6 +31,7 @@ class Task(NamedTuple):
     m: int  # steps in a year: the period, and the horizon
     window: int
     cuts: tuple[int, int, int]  # where validation and test begin, and the end
+    reference: str  # what networks and regressions compare with
 
     def origins(self, span: int, stride: int) -> NDArray[np.int64]:
         """Return the origins of the validation span (0) or of the test span (1)."""
@@ -37,11 +39,13 @@ class Task(NamedTuple):
 
     def truth(self, origins: NDArray[np.int64]) -> Floats:
         """Return the year from each origin on, ``(N, m)``."""
-        return self.x[origins[:, None] + np.arange(self.m)]
+        year: Floats = self.x[origins[:, None] + np.arange(self.m)]
+        return year
 
     def last_year(self, origins: NDArray[np.int64]) -> Floats:
         """Return the year before each origin, ``(N, m)``: the seasonal-naive forecast."""
-        return self.x[origins[:, None] - self.m + np.arange(self.m)]
+        year: Floats = self.x[origins[:, None] - self.m + np.arange(self.m)]
+        return year
 
 
 @cache
@@ -50,30 +54,40 @@ def task_of(series: str) -> Task:
     data = load_series(series)
     x = data.values[:, 0]
     T = len(x)
-    return Task(x, data.period, WINDOW[series], (round(0.6 * T), round(0.8 * T), T))
+    cuts = (round(0.6 * T), round(0.8 * T), T)
+    return Task(x, data.period, WINDOW[series], cuts, REFERENCE[series])
+
+
+def reference_of(task: Task, end: int) -> Floats:
+    """Return what each step is compared with, ``(T,)``; it is known a year ahead.
+
+    Either the same step of the year before, and in the first year the step itself; or the mean of
+    that time of year over the steps before ``end``.
+    """
+    steps = np.arange(len(task.x))
+    if task.reference == "last year":
+        return task.x[np.where(steps < task.m, steps, steps - task.m)]
+    known = np.arange(end)
+    means = np.array([task.x[known[known % task.m == i]].mean() for i in range(task.m)])
+    return means[steps % task.m]
 
 
 class Inputs(NamedTuple):
-    """What a network or a regression reads, and what it should say."""
+    """What a network or a regression reads and says, for N starts.
 
-    windows: Floats  # (N, window, 3): the change against last year, and the time of year
-    targets: Floats  # (N, m): the changes of the year that follows
-    shift: float
-    scale: float
-
-
-def features(task: Task, end: int) -> tuple[Floats, float, float]:
-    """Return the inputs of each step, with shift and scale from the steps before ``end``.
-
-    The first input of a step is its difference from the same step a year before, minus its mean,
-    over its standard deviation; it is 0 in the first year. The others are sine and cosine of the
-    time of year.
+    The first input of a step is its difference from the reference, minus its mean, over its
+    standard deviation. The others are sine and cosine of the time of year.
     """
-    change = np.zeros_like(task.x)  # (T,)
-    change[task.m :] = task.x[task.m :] - task.x[: -task.m]
-    shift, scale = float(change[task.m : end].mean()), float(change[task.m : end].std())
-    angle = 2 * np.pi * np.arange(len(task.x)) / task.m
-    return np.stack([(change - shift) / scale, np.sin(angle), np.cos(angle)], 1), shift, scale
+
+    steps: Floats  # (T, 3): the inputs of all steps
+    windows: Floats  # (N, window, 3): those before each start
+    targets: Floats  # (N, m): the first input of the year from each start on
+    base: Floats  # (N, m): what is forecast if the network says 0
+    scale: float  # what a 1 of the network means
+
+    def undo(self, said: Floats) -> Floats:
+        """Return forecasts in the unit of the series, from ``(N, m)`` or ``(N, m, 5)``."""
+        return (self.base if said.ndim == 2 else self.base[..., None]) + self.scale * said
 
 
 def inputs(task: Task, end: int, starts: NDArray[np.int64] | None = None) -> Inputs:
@@ -84,17 +98,20 @@ def inputs(task: Task, end: int, starts: NDArray[np.int64] | None = None) -> Inp
     task
         The series.
     end
-        What lies at or after this step is not used to scale, and not among the targets if
-        ``starts`` is None.
+        Nothing at or after this step is used to scale.
     starts
-        The first step after each window; by default all for which there is a whole year after it.
+        The first step after each window; by default all with a whole year before ``end``.
     """
-    steps, shift, scale = features(task, end)
+    reference = reference_of(task, end)
+    change = task.x - reference  # (T,)
+    shift, scale = change[task.m : end].mean(), change[task.m : end].std()
+    angle = 2 * np.pi * np.arange(len(task.x)) / task.m
+    steps = np.stack([(change - shift) / scale, np.sin(angle), np.cos(angle)], 1)
     if starts is None:
         starts = np.arange(task.m + task.window, end - task.m + 1)
+    year = starts[:, None] + np.arange(task.m)
     windows = steps[starts[:, None] - task.window + np.arange(task.window)]
-    targets = steps[np.minimum(starts[:, None] + np.arange(task.m), len(steps) - 1), 0]
-    return Inputs(windows, targets, shift, scale)
+    return Inputs(steps, windows, steps[year, 0], reference[year] + shift, float(scale))
 
 
 Forecast = Floats  # (N, m) points, or (N, m, 5) quantiles at LEVELS

@@ -1,4 +1,4 @@
-"""How well do classical methods forecast a year of three series, and how sure may they be?
+"""How well classical methods forecast a year of three series, and how sure they are.
 
 The series are weekly carbon dioxide, monthly sea temperature, and monthly turnover of the
 electrical industry. From each origin a method forecasts the next year: 52 weeks or 12 months.
@@ -22,12 +22,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rnncourse.experiments._forecast import (
-    LEVELS,
     STRIDE,
     Fitted,
     Floats,
     Task,
-    features,
     figures,
     inputs,
     task_of,
@@ -64,25 +62,30 @@ def smoothing(task: Task, end: int, trend: str) -> Fitted:
     """Return additive Holt-Winters smoothing in its state-space form."""
     from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
-    def model(stop: int) -> ETSModel:
-        return ETSModel(
-            pd.Series(task.x[:stop]),
-            error="add",
-            trend=None if trend == "no trend" else "add",
-            damped_trend=trend == "damped trend",
-            seasonal="add",
-            seasonal_periods=task.m,
-            initialization_method="heuristic",
-        )
-
-    params = model(end).fit(disp=False).params.to_numpy()
+    damped = trend == "damped trend"
+    kind = {"error": "add", "seasonal": "add", "seasonal_periods": task.m, "damped_trend": damped}
+    kind["trend"] = None if trend == "no trend" else "add"
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # an estimate may end early; its score says what it is worth
+        fitted = ETSModel(pd.Series(task.x[:end]), **kind).fit(disp=False, maxiter=200)
+    states = {
+        "initialization_method": "known",
+        "initial_level": fitted.initial_level,
+        "initial_trend": None if trend == "no trend" else fitted.initial_trend,
+        "initial_seasonal": fitted.initial_seasonal,
+    }
+    names = [n for n in fitted.param_names if not n.startswith("initial")]
+    params = [float(fitted.params[n]) for n in names]
 
     def forecast(origin: int) -> Floats:
-        known = model(origin).smooth(params)
+        known = ETSModel(pd.Series(task.x[:origin]), **kind, **states).smooth(params)
         ahead = known.get_prediction(start=origin, end=origin + task.m - 1)
         frame = ahead.summary_frame(alpha=0.2)
         spread = (frame["pi_upper"] - frame["mean"]).to_numpy() / NORMAL[-1]
-        return frame["mean"].to_numpy()[:, None] + spread[:, None] * NORMAL
+        found: Floats = frame["mean"].to_numpy()[:, None] + spread[:, None] * NORMAL
+        return found
 
     return lambda origins: np.stack([forecast(int(origin)) for origin in origins])
 
@@ -96,27 +99,27 @@ def arima(task: Task, end: int, orders: str) -> Fitted:
     waves = np.concatenate([np.sin(angle), np.cos(angle)], 1)
     weekly = task.m == 52
     if weekly:
-        model = SARIMAX(
-            task.x[:end], waves[:end], order=(p, 1, q), trend="t" if d else "c"
-        )
+        model = SARIMAX(task.x[:end], waves[:end], order=(p, 1, q), trend="t" if d else "c")
     else:
         model = SARIMAX(task.x[:end], order=(p, d, q), seasonal_order=(0, 1, 1, task.m))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an estimate may end early; its score says what it is worth
+        warnings.simplefilter(
+            "ignore"
+        )  # an estimate may end early; its score says what it is worth
         fitted = model.fit(disp=False, maxiter=60)
 
-    def forecast(origin: int) -> Floats:
-        span = slice(origin, origin + task.m)
-        if weekly:
-            known = fitted.apply(task.x[:origin], exog=waves[:origin])
-            ahead = known.get_forecast(task.m, exog=waves[span])
-        else:
-            known = fitted.apply(task.x[:origin])
-            ahead = known.get_forecast(task.m)
-        found: Floats = ahead.predicted_mean[:, None] + ahead.se_mean[:, None] * NORMAL
-        return found
+    def forecast(origins: NDArray[np.int64]) -> Floats:
+        known, so_far, found = fitted, end, []
+        for origin in origins:
+            if origin > so_far:  # take note of what has come since
+                more = {"exog": waves[so_far:origin]} if weekly else {}
+                known, so_far = known.extend(task.x[so_far:origin], **more), origin
+            year = {"exog": waves[origin : origin + task.m]} if weekly else {}
+            ahead = known.get_forecast(task.m, **year)
+            found.append(ahead.predicted_mean[:, None] + ahead.se_mean[:, None] * NORMAL)
+        return np.stack(found)
 
-    return lambda origins: np.stack([forecast(int(origin)) for origin in origins])
+    return forecast
 
 
 def ridge(task: Task, end: int, shrinkage: float) -> Fitted:
@@ -129,8 +132,7 @@ def ridge(task: Task, end: int, shrinkage: float) -> Fitted:
     def forecast(origins: NDArray[np.int64]) -> Floats:
         asked = inputs(task, end, origins)
         said = model.predict(asked.windows.reshape(len(origins), -1))
-        points: Floats = task.last_year(origins) + known.shift + known.scale * said
-        return points
+        return asked.undo(said)
 
     return forecast
 
@@ -140,7 +142,6 @@ def trees(task: Task, end: int, rate: float) -> Fitted:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     known = inputs(task, end)
-    steps, _, _ = features(task, end)
     ahead = np.arange(0, task.m, STRIDE_OF_TREES[task.m])
 
     def rows(windows: Floats, months: NDArray[np.int64]) -> Floats:
@@ -157,8 +158,7 @@ def trees(task: Task, end: int, rate: float) -> Fitted:
     def forecast(origins: NDArray[np.int64]) -> Floats:
         asked = inputs(task, end, origins)
         said = model.predict(rows(asked.windows, np.arange(task.m))).reshape(-1, task.m)
-        points: Floats = task.last_year(origins) + known.shift + known.scale * said
-        return points
+        return asked.undo(said)
 
     return forecast
 
