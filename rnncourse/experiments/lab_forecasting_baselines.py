@@ -76,8 +76,10 @@ def smoothing(task: Task, end: int, trend: str) -> Fitted:
         "initial_trend": None if trend == "no trend" else fitted.initial_trend,
         "initial_seasonal": fitted.initial_seasonal,
     }
-    names = [n for n in fitted.param_names if not n.startswith("initial")]
-    params = [float(fitted.params[n]) for n in names]
+    weights = ("smoothing", "damping")
+    params = [
+        p for n, p in zip(fitted.param_names, fitted.params, strict=True) if n.startswith(weights)
+    ]
 
     def forecast(origin: int) -> Floats:
         known = ETSModel(pd.Series(task.x[:origin]), **kind, **states).smooth(params)
