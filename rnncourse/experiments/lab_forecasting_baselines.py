@@ -5,10 +5,12 @@ electrical industry. From each origin a method forecasts the next year: 52 weeks
 Origins roll through the last fifth of the series. A method is fitted once, on all steps before it,
 and not again; what it reads grows with each origin.
 
-What varies: the method and its three settings (one for the seasonal-naive forecast, which has
-nothing to choose): the trend of exponential smoothing, the orders of a seasonal ARIMA (for carbon
-dioxide an ARIMA with a season of sines and cosines), the shrinkage of ridge regression, the
-learning rate of boosted trees. The last two read what the networks of ``lab_forecasting`` read.
+What varies: the method and its three settings: the trend of exponential smoothing, the orders of a
+seasonal ARIMA, the shrinkage of ridge regression, the learning rate of boosted trees. The last two
+read what the networks of ``lab_forecasting`` read. For carbon dioxide the ARIMA has a season of
+sines and cosines, is always differenced once, and its second number says whether the trend bends.
+Two methods have nothing to choose: *seasonal naive*, and *usual*, which is what the networks say if
+their output is 0 (last year and the mean change; for the sea, the mean year).
 The setting is chosen by the error in the fifth before, forecast by a fit on the steps before that.
 
 Held equal: the series, the cuts, the origins, the score. Nothing is drawn at random, so there is
@@ -33,9 +35,10 @@ from rnncourse.experiments._forecast import (
 
 METHODS = {
     "seasonal naive": ("as it is",),
+    "usual": ("as it is",),
     "smoothing": ("no trend", "trend", "damped trend"),
     "ARIMA": ("1, 0, 1", "2, 0, 0", "1, 1, 1"),
-    "ridge": ("1", "10", "100"),
+    "ridge": ("1", "30", "1000"),
     "trees": ("0.02", "0.05", "0.1"),
 }
 SETTINGS = [
@@ -58,6 +61,16 @@ def seasonal_naive(task: Task, end: int) -> Fitted:
     return lambda origins: task.last_year(origins)[..., None] + spread * NORMAL
 
 
+def usual(task: Task, end: int) -> Fitted:
+    """Return the reference and the mean difference from it, with a normal spread."""
+
+    def forecast(origins: NDArray[np.int64]) -> Floats:
+        asked = inputs(task, end, origins)
+        return asked.undo(np.tile(NORMAL, (*asked.base.shape, 1)))
+
+    return forecast
+
+
 def smoothing(task: Task, end: int, trend: str) -> Fitted:
     """Return additive Holt-Winters smoothing in its state-space form."""
     from statsmodels.tsa.exponential_smoothing.ets import ETSModel
@@ -66,9 +79,8 @@ def smoothing(task: Task, end: int, trend: str) -> Fitted:
     kind = {"error": "add", "seasonal": "add", "seasonal_periods": task.m, "damped_trend": damped}
     kind["trend"] = None if trend == "no trend" else "add"
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # an estimate may end early; its score says what it is worth
+        # An estimate may end early; its score says what it is worth.
+        warnings.simplefilter("ignore")
         fitted = ETSModel(pd.Series(task.x[:end]), **kind).fit(disp=False, maxiter=200)
     states = {
         "initialization_method": "known",
@@ -97,17 +109,18 @@ def arima(task: Task, end: int, orders: str) -> Fitted:
     from statsmodels.tsa.statespace.sarimax import SARIMAX
 
     p, d, q = map(int, orders.split(","))
-    angle = 2 * np.pi * np.outer(np.arange(len(task.x) + task.m), [1, 2, 3]) * 7 / 365.25
-    waves = np.concatenate([np.sin(angle), np.cos(angle)], 1)
+    steps = np.arange(len(task.x) + task.m)
+    angle = 2 * np.pi * np.outer(steps, [1, 2, 3]) * 7 / 365.25
+    bend = [np.square(steps[:, None] / 1000)] * d
+    waves = np.concatenate([np.sin(angle), np.cos(angle), *bend], 1)
     weekly = task.m == 52
     if weekly:
-        model = SARIMAX(task.x[:end], waves[:end], order=(p, 1, q), trend="t" if d else "c")
+        model = SARIMAX(task.x[:end], waves[:end], order=(p, 1, q), trend="c")
     else:
         model = SARIMAX(task.x[:end], order=(p, d, q), seasonal_order=(0, 1, 1, task.m))
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # an estimate may end early; its score says what it is worth
+        # An estimate may end early; its score says what it is worth.
+        warnings.simplefilter("ignore")
         fitted = model.fit(disp=False, maxiter=60)
 
     def forecast(origins: NDArray[np.int64]) -> Floats:
@@ -175,6 +188,8 @@ def run(series: str, method: str, setting: str, *, seed: int, device: str) -> di
     def fit(end: int) -> Fitted:
         if method == "seasonal naive":
             return seasonal_naive(task, end)
+        if method == "usual":
+            return usual(task, end)
         if method == "smoothing":
             return smoothing(task, end, setting)
         if method == "ARIMA":

@@ -30,6 +30,7 @@ def network(name, way):
 
 FITS = {
     "seasonal naive": baselines.seasonal_naive,
+    "usual": baselines.usual,
     "smoothing": lambda task, end: baselines.smoothing(task, end, "damped trend"),
     "ARIMA": lambda task, end: baselines.arima(task, end, "1, 0, 1"),
     "ridge": lambda task, end: baselines.ridge(task, end, 1.0),
@@ -54,16 +55,21 @@ def test_no_forecast_looks_ahead(method, reference):
     assert np.isfinite(said).all()
 
 
-def test_the_weekly_arima_does_not_look_ahead():
+@pytest.mark.parametrize("orders", ["1, 0, 1", "1, 1, 1"])
+def test_the_weekly_arima_goes_on_without_looking_ahead(orders):
     task = task_of("co2")
     task = task._replace(x=task.x[:400], cuts=(250, 300, 400))
     other = task.x.copy()
     other[260:] += 9
     said, again = (
-        baselines.arima(t, 250, "1, 0, 1")(np.array([250, 260]))
+        baselines.arima(t, 250, orders)(np.array([250, 255, 260]))
         for t in (task, task._replace(x=other))
     )
     np.testing.assert_array_equal(said, again)
+    (at_once,) = baselines.arima(task, 250, orders)(np.array([260]))
+    np.testing.assert_allclose(said[2], at_once, rtol=1e-8)
+    drift = said[2, :, 2] - task.x[260 - 52 : 260]  # about as much as in the years before
+    assert abs(drift.mean() - np.mean(task.x[52:250] - task.x[:198])) < 1
 
 
 @pytest.mark.parametrize("series", ["co2", "elnino", "electrical"])
