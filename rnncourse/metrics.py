@@ -232,6 +232,147 @@ def bleu(
     return round(sacrebleu.corpus_bleu(hypotheses, streams, tokenize=tokenize).score, 10)
 
 
+def naive_scale(history: ArrayLike, period: int = 1) -> float:
+    """Return by how much the seasonal-naive forecast is off, one step ahead, on a known history.
+
+    Parameters
+    ----------
+    history
+        What is known, ``(T,)``, T above ``period``.
+    period
+        Steps after which the season repeats; 1 if there is none.
+
+    Returns
+    -------
+    scale
+        Mean of ``abs(history[t] - history[t - period])``, in the unit of the series.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the history is too short, constant or not finite, or ``period`` is not a whole number of
+        at least 1.
+
+    Examples
+    --------
+    >>> naive_scale([1, 4, 3, 6], period=2)
+    2.0
+    """
+    check_at_least("period", period, 1)
+    past = _numbers("history", history)
+    check_shape("history", past.shape, ("T",))
+    if len(past) <= period:
+        raise ValueError(f"history: expected more than period = {period} numbers, got {len(past)}")
+    scale = float(np.abs(past[period:] - past[:-period]).mean())
+    if scale == 0:
+        raise ValueError("history: expected a series that changes, got one that repeats itself")
+    return scale
+
+
+def scaled_error(
+    forecast: ArrayLike, actual: ArrayLike, history: ArrayLike, period: int = 1
+) -> float:
+    """Return the mean absolute scaled error (MASE), which has no unit.
+
+    Below 1, forecasts are off by less than the seasonal-naive forecast is, one step ahead, on the
+    history. Source: Hyndman and Koehler (2006), "Another look at measures of forecast accuracy".
+
+    Parameters
+    ----------
+    forecast, actual
+        Numbers of the same shape, any number of axes.
+    history, period
+        As in :func:`naive_scale`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shapes differ, a number is not finite, or the history is refused.
+
+    Examples
+    --------
+    >>> scaled_error([5, 9], [6, 6], [1, 4, 3, 6], period=2)
+    1.0
+    """
+    said, true = _alike(("forecast", forecast), ("actual", actual))
+    return float(np.abs(said - true).mean() / naive_scale(history, period))
+
+
+def pinball_loss(forecast: ArrayLike, actual: ArrayLike, level: float) -> float:
+    """Return the mean pinball (quantile) loss, which is smallest at the quantile of that level.
+
+    Each unit too little costs ``level``, each unit too much costs ``1 - level``. Source: Koenker
+    and Bassett (1978), "Regression quantiles".
+
+    Parameters
+    ----------
+    forecast, actual
+        Numbers of the same shape; ``forecast`` may be a single one.
+    level
+        Share of the actual numbers that should be below the forecast, between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a number is not finite, or ``level`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> pinball_loss([10, 10], [12, 8], level=0.75)  # 2 too little, 2 too much
+    1.0
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level: expected a number between 0 and 1, got {level}")
+    if np.ndim(forecast) == 0:
+        forecast = np.full(np.shape(actual), forecast)
+    said, true = _alike(("forecast", forecast), ("actual", actual))
+    missing = true - said
+    return float(np.maximum(level * missing, (level - 1) * missing).mean())
+
+
+def coverage(low: ArrayLike, high: ArrayLike, actual: ArrayLike) -> float:
+    """Return the share of numbers that lie in their intervals, ends included.
+
+    Parameters
+    ----------
+    low, high, actual
+        Numbers of the same shape.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a number is not finite, or an interval ends before it begins.
+
+    Examples
+    --------
+    >>> coverage([0, 0], [1, 1], [0.5, 1.5])
+    0.5
+    """
+    bottom, true = _alike(("low", low), ("actual", actual))
+    top, _ = _alike(("high", high), ("actual", actual))
+    if not (bottom <= top).all():
+        raise ValueError("low: expected numbers no greater than those of high")
+    return float(((bottom <= true) & (true <= top)).mean())
+
+
+def _alike(
+    one: tuple[str, ArrayLike], other: tuple[str, ArrayLike]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    a, b = _numbers(*one), _numbers(*other)
+    if a.shape != b.shape:
+        raise ValueError(f"{one[0]}: expected the shape of {other[0]}, {b.shape}, got {a.shape}")
+    if b.size == 0:
+        raise ValueError(f"{other[0]}: expected at least one number, got none")
+    return a, b
+
+
+def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    x = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(x).all():
+        raise ValueError(f"{name}: expected finite numbers, got {x[~np.isfinite(x)][0]}")
+    return x
+
+
 def _check_pairs(hypotheses: Sequence[Any], references: Sequence[Any]) -> None:
     for name, texts in (("hypotheses", hypotheses), ("references", references)):
         if isinstance(texts, str):

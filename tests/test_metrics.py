@@ -12,9 +12,13 @@ from rnncourse.metrics import (
     bits_per_character,
     bleu,
     calibration,
+    coverage,
     edit_distance,
     error_rate,
+    naive_scale,
     perplexity,
+    pinball_loss,
+    scaled_error,
 )
 
 
@@ -145,3 +149,64 @@ def test_bleu_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     with pytest.raises(ImportError, match="bleu needs sacrebleu: pip install sacrebleu"):
         bleu(["a"], ["a"])
+
+
+def test_the_scaled_error_is_that_of_the_naive_forecast_on_the_history():
+    history = [1.0, 4.0, 3.0, 6.0]
+    assert naive_scale(history) == pytest.approx((3 + 1 + 3) / 3)
+    assert naive_scale(history, period=2) == 2.0
+    assert scaled_error([5.0, 9.0], [6.0, 6.0], history, period=2) == pytest.approx((1 + 3) / 2 / 2)
+
+
+@given(st.integers(0, 2**31 - 1), st.floats(0.01, 100), st.floats(-100, 100))
+def test_the_scaled_error_has_no_unit(seed, factor, shift):
+    rng = np.random.default_rng(seed)
+    forecast, actual, history = rng.normal(size=(3, 20))
+    there = scaled_error(forecast, actual, history, 4)
+    again = scaled_error(*(factor * x + shift for x in (forecast, actual, history)), 4)
+    assert again == pytest.approx(there, rel=1e-6)
+
+
+@given(st.integers(0, 2**31 - 1), st.floats(0.01, 0.99))
+def test_the_pinball_loss_is_scikit_learns_and_smallest_at_the_quantile(seed, level):
+    from sklearn.metrics import mean_pinball_loss
+
+    actual = np.random.default_rng(seed).normal(size=99)
+    at = np.quantile(actual, level, method="inverted_cdf")
+    best = pinball_loss(at, actual, level)
+    assert best == pytest.approx(mean_pinball_loss(actual, np.full(99, at), alpha=level))
+    for other in (at - 0.3, at + 0.3):
+        assert pinball_loss(other, actual, level) >= best
+
+
+def test_the_pinball_loss_charges_both_sides():
+    assert pinball_loss([1.0], [3.0], 0.8) == pytest.approx(1.6)
+    assert pinball_loss([3.0], [1.0], 0.8) == pytest.approx(0.4)
+    assert pinball_loss([[1.0, 2.0]], [[3.0, 2.0]], 0.5) == pytest.approx(0.5)
+
+
+def test_coverage_counts_what_lies_inside():
+    assert coverage([0, 0, 0, 0], [1, 1, 1, 1], [0.5, 1.0, 1.5, -0.5]) == 0.5
+    assert coverage(np.zeros((2, 3)), np.ones((2, 3)), np.full((2, 3), 0.5)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: naive_scale([1.0, 1.0], 2), "history: expected more than period = 2 numbers"),
+        (lambda: naive_scale([[1.0]], 1), "history: expected 1 axes"),
+        (lambda: naive_scale([2.0, 2.0, 2.0]), "history: expected a series that changes"),
+        (lambda: naive_scale([1.0, np.nan, 2.0]), "history: expected finite numbers"),
+        (lambda: naive_scale([1.0, 2.0], 0), "period: expected at least 1"),
+        (lambda: scaled_error([1.0], [1.0, 2.0], [1.0, 2.0]), "forecast: expected the shape"),
+        (lambda: scaled_error([np.nan], [1.0], [1.0, 2.0]), "forecast: expected finite numbers"),
+        (lambda: pinball_loss([1.0], [2.0], 1.0), "level: expected a number between 0 and 1"),
+        (lambda: pinball_loss([1.0], [2.0, 3.0, 4.0], 0.5), "forecast: expected the shape"),
+        (lambda: pinball_loss([], [], 0.5), "actual: expected at least one number"),
+        (lambda: coverage([1.0], [0.0], [0.5]), "low: expected numbers no greater than those of"),
+        (lambda: coverage([1.0, 1.0], [2.0], [0.5]), "low: expected the shape"),
+    ],
+)
+def test_wrong_forecasts_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

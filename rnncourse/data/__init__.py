@@ -16,7 +16,7 @@ from rnncourse.data.memory import (
     recall_first,
 )
 from rnncourse.data.music import compose
-from rnncourse.data.series import Series, load_series, seasonal_naive, split_series
+from rnncourse.data.series import Series, load_prices, load_series, seasonal_naive, split_series
 from rnncourse.data.shapes import caption_batch
 from rnncourse.data.speech import spoken_digits
 from rnncourse.data.text import Vocabulary, python_manual, split_text, stream_batches
@@ -34,6 +34,7 @@ __all__ = [
     "copying",
     "delayed_echo",
     "digit_rows",
+    "load_prices",
     "load_series",
     "parity",
     "python_manual",

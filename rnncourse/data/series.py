@@ -1,4 +1,4 @@
-"""Real time series that come with statsmodels, and the forecast that any model has to beat."""
+"""Real time series, brought by statsmodels and arch, and the forecast that a model has to beat."""
 
 from importlib import import_module
 from itertools import pairwise
@@ -122,6 +122,71 @@ def load_series(name: str) -> Series:
     filled = [np.interp(steps, steps[measured], column[measured]) for column in values.T]
     return Series(
         np.stack(filled, axis=1), dates.astype("datetime64[D]"), names, units, period, measured
+    )
+
+
+PRICES = {"sp500": "S&P 500", "nasdaq": "NASDAQ Composite"}
+"""The stock indices that :func:`load_prices` knows, and their full names."""
+
+
+def load_prices(name: str = "sp500") -> Series:
+    """Load the daily prices of an American stock index, which come with arch. It needs no network.
+
+    A price is there for each day of trading, so the dates leave out weekends and holidays, and a
+    step is a day of trading. Both indices run from January 4, 1999 to December 31, 2018, T = 5031
+    days.
+
+    The baseline is the random walk: tomorrow's close is today's (:func:`seasonal_naive` with
+    ``period=1``). On the last fifth of the days, the close of ``sp500`` differs from it by 20.0
+    points and its logarithm by 0.0086 (root mean square); that of ``nasdaq`` by 62.0 and 0.0103.
+
+    Parameters
+    ----------
+    name
+        One of :data:`PRICES`.
+
+    Returns
+    -------
+    series
+        Values float64 ``(T, 5)``: open, high, low and close in points of the index, and the volume
+        in shares, which is 0 on the two days for which ``nasdaq`` has none. A period is 252 steps,
+        the days of trading in a year.
+
+    Raises
+    ------
+    ImportError
+        If arch, which carries the data, is not installed.
+    ValueError
+        If the name is unknown.
+
+    References
+    ----------
+    Sheppard, ``arch``, data sets ``sp500`` and ``nasdaq``.
+
+    Examples
+    --------
+    >>> prices = load_prices("sp500")
+    >>> close = prices.values[:, prices.names.index("close")]
+    >>> prices.dates[-1], float(close[-1].round(2))
+    (np.datetime64('2018-12-31'), 2506.85)
+    """
+    check_choice("name", name, PRICES)
+    try:
+        module = import_module(f"arch.data.{name}")
+    except ImportError as error:
+        raise ImportError(
+            "load_prices: expected arch, which carries the data; install it with: pip install arch"
+        ) from error
+    columns = ("Open", "High", "Low", "Close", "Volume")
+    table = module.load()
+    values = table[list(columns)].to_numpy(np.float64)
+    return Series(
+        values,
+        table.index.to_numpy().astype("datetime64[D]"),
+        tuple(column.lower() for column in columns),
+        ("points",) * 4 + ("shares",),
+        252,
+        np.ones(len(values), bool),
     )
 
 

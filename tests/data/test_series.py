@@ -5,12 +5,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnncourse.data.series import SERIES, Series, load_series, seasonal_naive, split_series
+from rnncourse.data.series import (
+    PRICES,
+    SERIES,
+    Series,
+    load_prices,
+    load_series,
+    seasonal_naive,
+    split_series,
+)
 
 
 @pytest.fixture
 def needs_statsmodels():
     pytest.importorskip("statsmodels", reason="statsmodels, which carries the data, is missing")
+
+
+@pytest.fixture
+def needs_arch():
+    pytest.importorskip("arch", reason="arch, which carries the data, is missing")
 
 
 def line(T):
@@ -145,3 +158,56 @@ def test_without_statsmodels_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "statsmodels", None)
     with pytest.raises(ImportError, match="pip install statsmodels"):
         load_series("co2")
+
+
+@pytest.mark.usefixtures("needs_arch")
+@pytest.mark.parametrize("name", PRICES)
+def test_prices_are_complete_and_in_order(name):
+    prices = load_prices(name)
+    assert prices.values.shape == (5031, 5)
+    assert prices.names == ("open", "high", "low", "close", "volume")
+    assert prices.units == ("points", "points", "points", "points", "shares")
+    assert (prices.values[:, :4] > 0).all()
+    assert (prices.values[:, 4] == 0).sum() == {"nasdaq": 2}.get(name, 0)
+    opened, high, low, close, _ = prices.values.T
+    assert (low <= np.minimum(opened, close)).all()
+    assert (high >= np.maximum(opened, close)).all()
+    assert prices.dates.dtype == "datetime64[D]"
+    assert prices.dates[[0, -1]].astype(str).tolist() == ["1999-01-04", "2018-12-31"]
+    steps = np.diff(prices.dates).astype(int)
+    assert steps.min() == 1
+    assert steps.max() == 7  # September 2001
+    assert np.is_busday(prices.dates).all()
+    assert prices.measured.all()
+    assert abs(len(close) / 20 - prices.period) < 1
+
+
+@pytest.mark.usefixtures("needs_arch")
+def test_known_prices_stand_at_their_dates():
+    prices = load_prices()
+    day = prices.dates == np.datetime64("2008-10-15")  # the index lost 9 %
+    assert prices.values[day, 3].tolist() == [907.840027]
+    assert load_prices("nasdaq").values[-1, 3] == pytest.approx(6635.28, abs=0.01)
+
+
+@pytest.mark.usefixtures("needs_arch")
+@pytest.mark.parametrize(
+    ("name", "points", "logarithm"), [("sp500", 20.0, 0.0086), ("nasdaq", 62.0, 0.0103)]
+)
+def test_the_random_walk_is_as_documented(name, points, logarithm):
+    close = load_prices(name).values[:, 3]
+    for x, error in ((close, points), (np.log(close), logarithm)):
+        misses = [seasonal_naive(x[:t], 1, 1)[0] - x[t] for t in range(len(x) * 4 // 5, len(x))]
+        assert np.sqrt(np.mean(np.square(misses))) == pytest.approx(error, rel=0.005)
+
+
+def test_unknown_prices_are_refused():
+    with pytest.raises(ValueError, match="name: expected 'sp500' or 'nasdaq'"):
+        load_prices("dax")
+
+
+def test_without_arch_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "arch.data.sp500", None)
+    monkeypatch.setitem(sys.modules, "arch.data", None)
+    with pytest.raises(ImportError, match="pip install arch"):
+        load_prices()
