@@ -10,9 +10,10 @@ What is held equal
     same seed, Adam with warm-up for all, cosine and clipping.
 
 How each side is tuned
-    Each network has the same learning rates to choose from, at each size and at 2000 updates, in
-    :mod:`rnncourse.experiments.text_rates`. The best of five, 0.016, is the same for all, or not
-    further from the best than a seed may be. With less text they keep it, and train for less long.
+    In :mod:`rnncourse.experiments.text_rates` each network has the same learning rates to choose
+    from: at each size with 500 updates, and at 60 thousand weights with 2000. There the best rate,
+    0.016, is the same for all, or not further from the best than a seed may be. All race with it,
+    at all sizes. With less text they train for less long.
 
 The baselines
     The n-grams of chapter 1, counted on the same text and scored on the same characters:
