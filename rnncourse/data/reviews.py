@@ -1,37 +1,38 @@
 """Short film reviews of three classes, from a grammar: negative, neutral, positive.
 
-Each review has facts, which say nothing about its class, and an opinion of its writer, which decides
-it. There are seven ways to say the opinion, :data:`CASES`:
+Each review has facts, which say nothing about its class, and an opinion of its writer, which
+decides it. There are seven ways to say the opinion, :data:`CASES`:
 
 plain
     *the music is really lovely .*
 negated
-    *the music is not lovely .* The negation stands within three words of its word, and turns it into
-    the opposite: *not bad* is positive.
+    *the music is not lovely .* The negation stands right before its word, or with an intensifier
+    between, and turns it into the opposite: *not bad* is positive.
 distant
-    *i would not say that the music of this film is lovely .* Five words or more lie between.
+    *i would not say that the music of this film is lovely .* Seven words or more lie between.
 undone
     *nobody can deny that the music is lovely .* A negation that negates nothing.
 contrast
-    *although the music is lovely , the plot is dull .* The main clause decides, which is not always
-    the last one; after *but* it is the second. One of the clauses may be negated.
+    *although the music is lovely , the plot is dull .* The main clause decides. It is the second
+    after *but*, and the first before *although*. Clauses may be negated.
 quoted
-    *my aunt calls the plot dull . to me the music is lovely .* Other people's opinions do not count,
-    unless the writer agrees or disagrees with them.
+    *my aunt calls the plot dull . to me the music is lovely .* Other people's opinions do not
+    count, unless the writer agrees or disagrees with them.
 far
     *the music is lovely .* Then three to five sentences of facts.
 
-A review is neutral because its opinion is (*the music is ordinary*), because it balances (*the music
-is lovely , and the plot is dull*; *neither lovely nor dull*), or because it has none. In every case
-each class comes equally often, so neither the case nor a single neutral word tells the class.
+A review is neutral because its opinion is (*the music is ordinary*), because it balances (*the
+music is lovely , and the plot is dull*; *neither lovely nor dull*), or because it has none. In
+every case each class comes equally often, so the case alone does not tell the class.
 
-The words decide the class. Then a known share of the labels is replaced by one of the two others, as
-if somebody had clicked on the wrong one: the best possible accuracy is known exactly
-(:func:`best_score`). Opinion words are drawn unequally often, the rarest a tenth as often as the most
+The words decide the class. Then a known share of the labels is replaced by one of the two others,
+as if somebody had clicked on the wrong one, so the best possible accuracy is known exactly
+(:func:`best_score`). Opinion words come unequally often, the rarest an eighth as often as the most
 frequent. Some nouns come only in reviews for training, others only in those for testing.
 """
 
 import math
+from bisect import bisect
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -49,28 +50,37 @@ SHARES = (0.34, 0.12, 0.08, 0.06, 0.14, 0.14, 0.12)  # how often each case comes
 NOISE = 0.06  # the share of wrong labels
 PAD = "<pad>"
 
-GOOD = tuple("""
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+GOOD = _words("""
     good great lovely brilliant clever charming funny moving gripping superb witty wonderful fresh
-    excellent delightful beautiful touching elegant sharp warm thrilling stunning convincing memorable
-    splendid tender vivid subtle hilarious masterful
-""".split())
+    excellent delightful beautiful touching elegant sharp warm thrilling stunning convincing
+    memorable splendid tender vivid subtle hilarious masterful
+""")
 """Positive words, the most frequent first."""
-BAD = tuple("""
-    bad dull boring weak poor awful terrible silly flat lazy clumsy tedious predictable dreadful messy
-    shallow annoying wooden confusing bland hollow pointless stale painful lifeless tiresome
+
+BAD = _words("""
+    bad dull boring weak poor awful terrible silly flat lazy clumsy tedious predictable dreadful
+    messy shallow annoying wooden confusing bland hollow pointless stale painful lifeless tiresome
     disappointing sloppy dreary muddled
-""".split())
+""")
 """Negative words, the most frequent first."""
-PLAIN = tuple("""
-    average ordinary passable acceptable standard conventional typical middling adequate unremarkable
-""".split())
+
+PLAIN = _words("""
+    average ordinary passable acceptable standard conventional typical middling adequate
+    unremarkable
+""")
 """Neutral words, the most frequent first."""
+
 WORDS = (BAD, PLAIN, GOOD)
 
 NOUNS = {
-    "both": tuple("""
+    "both": _words("""
         plot acting music ending dialogue script pacing humor villain hero opening story
-    """.split()),
+    """),
     "train": ("finale", "soundtrack", "lighting", "editing", "twist", "narrator"),
     "test": ("prologue", "choreography", "makeup", "heroine", "animation", "epilogue"),
 }
@@ -79,10 +89,10 @@ INTENSIFIERS = ("very", "really", "quite", "rather")
 PEOPLE = ("sister", "brother", "aunt", "uncle", "neighbor", "teacher", "boss", "cousin")
 PLACES = ("paris", "lisbon", "chicago", "dublin", "quito", "oslo", "mumbai", "nairobi")
 DAYS = ("monday", "tuesday", "friday", "saturday", "sunday")
+WHO = {"person": PEOPLE, "place": PLACES, "day": DAYS}
 
-# A star marks the words that decide. {w} is an opinion word, {v} one of the opposite class, {n} and
-# {m} are nouns, {i} and {j}
-# are an intensifier or nothing. A clause, {C} or {D}, says {w} or {v} of a noun.
+# A star marks the words that decide. {w} is an opinion word, {v} one of the opposite class, {n} a
+# noun, {i} and {j} are an intensifier or nothing. {C} and {D} are clauses with opposite opinions.
 FACTS = (
     "the film runs for two hours .",
     "we saw it on a {day} .",
@@ -197,7 +207,7 @@ def reviews(
     cases: Sequence[str] = CASES,
     noise: float = NOISE,
 ) -> list[Review]:
-    """Draw reviews; cases and classes are uniform.
+    """Draw reviews: cases by their shares, classes uniformly.
 
     Parameters
     ----------
@@ -208,7 +218,7 @@ def reviews(
     part
         ``"train"`` or ``"test"``: which nouns occur besides those of both.
     cases
-        Which of :data:`CASES`.
+        Which of :data:`CASES`, with the ratios of :data:`SHARES`.
     noise
         The share of labels that are replaced by one of the two other classes.
 
@@ -222,8 +232,9 @@ def reviews(
     --------
     >>> drawn = reviews(1, np.random.default_rng(3), cases=["contrast"])[0]
     >>> " ".join(drawn.words)
-    ''
+    'the film runs for two hours . i found the music tedious , but to me the dialogue felt lovely .'
     >>> CLASSES[drawn.clean], [drawn.words[i] for i in drawn.evidence]
+    ('positive', ['but', 'lovely'])
     """
     check_at_least("n", n, 0)
     check_type("rng", rng, np.random.Generator)
@@ -235,17 +246,35 @@ def reviews(
     _check_noise(noise)
     writer = _Writer(rng, part)
     shares = np.array([SHARES[CASES.index(case)] for case in cases])
-    often = np.cumsum(shares[:-1]) / shares.sum()
+    often = (np.cumsum(shares[:-1]) / shares.sum()).tolist()
     drawn = []
     for _ in range(n):
-        case, clean = cases[int(np.searchsorted(often, rng.random()))], int(rng.integers(3))
+        case, clean = cases[bisect(often, writer.random())], writer.below(3)
         marked = writer.review(case, clean).split()
         words = tuple(word.removeprefix("*") for word in marked)
         evidence = tuple(i for i, word in enumerate(marked) if word.startswith("*"))
-        wrong = rng.random() < noise
-        label = (clean + int(rng.integers(1, 3))) % 3 if wrong else clean
+        wrong = writer.random() < noise
+        label = (clean + 1 + writer.below(2)) % 3 if wrong else clean
         drawn.append(Review(words, label, clean, case, evidence))
     return drawn
+
+
+class _Fields(dict[str, str]):
+    """What a pattern asks for, drawn when it asks."""
+
+    def __init__(self, writer: "_Writer", polarity: int) -> None:
+        super().__init__()
+        self.writer, self.polarity = writer, polarity
+
+    def __missing__(self, name: str) -> str:
+        writer = self.writer
+        if name in "wv":
+            polarity = self.polarity if name == "w" else 2 - self.polarity
+            return WORDS[polarity][bisect(writer.shares[polarity], writer.random())]
+        if name in "ij":
+            choices = INTENSIFIERS if name == "i" else INTENSIFIERS[:2]
+            return writer.pick(choices) if writer.random() < 0.4 else ""
+        return writer.noun() if name == "n" else writer.pick(WHO[name])
 
 
 class _Writer:
@@ -253,44 +282,47 @@ class _Writer:
 
     def __init__(self, rng: np.random.Generator, part: str) -> None:
         self.rng = rng
+        self.numbers: list[float] = []
         self.nouns = NOUNS["both"] + NOUNS[part]
-        self.weights = [np.cumsum(_zipf(len(words))) for words in WORDS]
+        self.before = ""
+        self.shares = [np.cumsum(_falling(len(words))[:-1]).tolist() for words in WORDS]
+
+    def random(self) -> float:
+        """Draw a number from 0 to 1. Many are drawn at once, which is ten times as fast."""
+        if not self.numbers:
+            self.numbers = self.rng.random(4096).tolist()
+        return self.numbers.pop()
+
+    def below(self, n: int) -> int:
+        return int(n * self.random())
 
     def pick(self, choices: Sequence[str]) -> str:
-        return choices[int(self.rng.integers(len(choices)))]
+        return choices[self.below(len(choices))]
 
-    def word(self, polarity: int) -> str:
-        place = np.searchsorted(self.weights[polarity], self.rng.random())
-        return WORDS[polarity][min(int(place), len(WORDS[polarity]) - 1)]
+    def noun(self) -> str:
+        """Pick a noun other than the one before, or clauses would contradict each other."""
+        self.before = self.pick([noun for noun in self.nouns if noun != self.before])
+        return self.before
 
     def fill(self, pattern: str, polarity: int) -> str:
         """Fill a pattern: ``w`` has this polarity, ``v`` the opposite one."""
-        return pattern.format(
-            n=self.pick(self.nouns),
-            w=self.word(polarity),
-            v=self.word(2 - polarity),
-            i=self.pick(INTENSIFIERS) if self.rng.random() < 0.4 else "",
-            j=self.pick(INTENSIFIERS[:2]) if self.rng.random() < 0.4 else "",
-            person=self.pick(PEOPLE),
-            place=self.pick(PLACES),
-            day=self.pick(DAYS),
-            C="{C}",
-            D="{D}",
-        )
+        return pattern.format_map(_Fields(self, polarity))
 
     def facts(self, least: int, most: int) -> list[str]:
-        count = int(self.rng.integers(least, most + 1))
-        chosen = self.rng.choice(len(FACTS), count, replace=False)
-        return [self.fill(FACTS[k], NEUTRAL) for k in chosen]
+        """Return different facts, as many as a draw between two numbers says."""
+        left, chosen = list(FACTS), []
+        for _ in range(least + self.below(most - least + 1)):
+            chosen.append(left.pop(self.below(len(left))))
+        return [self.fill(fact, NEUTRAL) for fact in chosen]
 
     def clause(self, polarity: int) -> str:
         """Say something of a noun; one clause in four says it with a negation."""
-        if polarity != NEUTRAL and self.rng.random() < 0.25:
+        if self.random() < 0.25:
             return self.fill(self.pick(NEGATED), 2 - polarity)
         return self.fill(self.pick(CLAIMS), polarity)
 
     def side(self) -> int:
-        return int(2 * self.rng.integers(2))
+        return 2 * self.below(2)
 
     def verdict(self, case: str, clean: int) -> str:
         """Return the sentence in which the writer says what they think."""
@@ -311,7 +343,7 @@ class _Writer:
             return " ".join([self.verdict(case, clean), ".", *self.facts(3, 5)])
         if case == "quoted":
             opinion = self.quoted(clean)
-        elif case == "plain" and clean == NEUTRAL and self.rng.random() < 0.5:
+        elif case == "plain" and clean == NEUTRAL and self.random() < 0.5:
             return " ".join(self.facts(1, 3))  # neutral because there is no opinion
         else:
             opinion = self.verdict(case, clean) + " ."
@@ -320,12 +352,12 @@ class _Writer:
     def quoted(self, clean: int) -> str:
         """Return other people's opinions, and the writer's own, if there is one."""
         others = self.fill(self.pick(QUOTES), self.side())
-        kind = self.rng.integers(3)
+        kind = self.below(3)
         if clean == NEUTRAL:
             if kind == 0:
                 return others
         elif kind == 0:
-            return self.fill(*((AGREE, clean) if self.rng.random() < 0.5 else (DISAGREE, 2 - clean)))
+            return self.fill(*((AGREE, clean) if self.random() < 0.5 else (DISAGREE, 2 - clean)))
         else:
             others = self.fill(self.pick(QUOTES), 2 - clean)
         own = self.fill(self.pick(CLAIMS), clean) + " ."
@@ -406,8 +438,8 @@ def pad_reviews(drawn: Sequence[Review], words: Vocabulary) -> ReviewBatch:
     return ReviewBatch(x, lengths, np.array([review.label for review in drawn]))
 
 
-def _zipf(n: int) -> NDArray[np.float64]:
-    """Return n falling shares."""
+def _falling(n: int) -> NDArray[np.float64]:
+    """Return n shares, the last of them about an eighth of the first."""
     weights = 1 / (np.arange(n) + 4)
     shares: NDArray[np.float64] = weights / weights.sum()
     return shares
