@@ -1,9 +1,13 @@
-"""Figures that the reader operates in the page: no kernel, no other server."""
+"""Figures that the reader operates in the page, and texts whose words carry numbers.
+
+They need no kernel and no other server.
+"""
 
 import base64
 import html
 import io
 import json
+import math
 import re
 from collections.abc import Sequence
 from string import Template
@@ -11,6 +15,8 @@ from string import Template
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
+
+from rnncourse.checks import check_at_least
 
 # Buttons and a range input work with the keyboard and with screen readers as they are.
 _PAGE = Template("""\
@@ -55,7 +61,7 @@ _BUTTON += "background:none;color:inherit"
 
 
 class Frames:
-    """Pictures with a slider, as :func:`frames` makes them; a notebook shows it as HTML."""
+    """What :func:`frames` and :func:`colored_words` make; a notebook shows it as HTML."""
 
     def __init__(self, page: str) -> None:
         self._page = page
@@ -128,6 +134,73 @@ def frames(
             count=len(rows),
             frames=json.dumps(rows).replace("</", "<\\/"),  # a text cannot end the script
         )
+    )
+
+
+def colored_words(
+    words: Sequence[str], values: Sequence[float], *, title: str = "", top: int = 3
+) -> Frames:
+    """Show a text with a number behind each word, such as its saliency.
+
+    Words with positive numbers have an orange ground and a solid line below, words with negative
+    ones a blue ground and a dotted line. The larger the number, the stronger the color and the
+    thicker the line. The words with the largest numbers are bold and listed below, with their
+    numbers, so that nothing is said by color alone.
+
+    Parameters
+    ----------
+    words
+        The text, T words.
+    values
+        One number per word, ``(T,)``.
+    title
+        Text above.
+    top
+        How many words are bold and listed.
+
+    Returns
+    -------
+    page
+        To be shown as the last value of a cell.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no word, there is not one finite number per word, or ``top`` is not a whole
+        number of at least 1.
+
+    Examples
+    --------
+    >>> page = colored_words(["not", "dull"], [0.5, -0.25])._repr_html_()
+    >>> "not +0.50, dull −0.25" in page
+    True
+    """
+    check_at_least("top", top, 1)
+    if not words:
+        raise ValueError("words: expected at least one, got none")
+    if len(values) != len(words):
+        raise ValueError(f"values: expected {len(words)}, one per word, got {len(values)}")
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"values: expected finite numbers, got {list(values)}")
+    largest = max(map(abs, values)) or 1.0
+    ranked = sorted(range(len(words)), key=lambda i: -abs(values[i]))[:top]
+    marked = []
+    for i, (word, value) in enumerate(zip(words, values, strict=True)):
+        part = abs(value) / largest
+        color, line = ("230,159,0", "solid") if value > 0 else ("86,180,233", "dotted")
+        bold = ";font-weight:bold" if i in ranked else ""
+        marked.append(
+            f'<span style="background:rgba({color},{0.75 * part:.2f});padding:.1em .15em;'
+            f'border-bottom:{round(4 * part)}px {line} #222{bold}">{html.escape(word)}</span>'
+        )
+    numbers = [f"{value:+.2f}".replace("-", "−") for value in values]
+    listed = ", ".join(f"{words[i]} {numbers[i]}" for i in ranked)
+    above = f'<div style="font-weight:bold">{html.escape(title)}</div>' if title else ""
+    return Frames(
+        '<figure style="margin:1em 0;max-width:44rem;padding:.6em .8em;border-radius:6px;'
+        'background:white;color:#222;font:1rem/2 sans-serif">'
+        f'{above}<div>{" ".join(marked)}</div><figcaption style="color:#222;line-height:1.5">'
+        f"Largest: {html.escape(listed)}</figcaption></figure>"
     )
 
 

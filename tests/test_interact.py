@@ -1,10 +1,11 @@
 import json
+import math
 import re
 
 import matplotlib.pyplot as plt
 import pytest
 
-from rnncourse.interact import frames
+from rnncourse.interact import colored_words, frames
 
 
 def figures(n):
@@ -65,3 +66,30 @@ def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
     plt.close("all")
+
+
+def test_colored_words_say_everything_without_color():
+    text = colored_words(
+        ["not", "<i>", "-", "dull"], [0.5, 0, 0.1, -1], title="a & b"
+    )._repr_html_()
+    spans = re.findall(r'<span style="([^"]*)">([^<]*)</span>', text)
+    assert [word for _, word in spans] == ["not", "&lt;i&gt;", "-", "dull"]
+    widths = [int(re.search(r"border-bottom:(\d)px", style)[1]) for style, _ in spans]
+    assert widths == [2, 0, 0, 4]
+    assert "solid" in spans[0][0]
+    assert "dotted" in spans[3][0]
+    assert ["bold" in style for style, _ in spans] == [True, False, True, True]
+    assert "Largest: dull −1.00, not +0.50, - +0.10" in text
+    assert "a &amp; b" in text
+    assert colored_words(["so"], [0.0])._repr_html_().count("<div") == 1  # no title
+
+
+def test_colored_words_refuse_what_they_cannot_show():
+    with pytest.raises(ValueError, match="words: expected at least one"):
+        colored_words([], [])
+    with pytest.raises(ValueError, match="values: expected 2, one per word, got 1"):
+        colored_words(["so", "so"], [1.0])
+    with pytest.raises(ValueError, match="values: expected finite numbers"):
+        colored_words(["so"], [math.nan])
+    with pytest.raises(ValueError, match="top: expected at least 1"):
+        colored_words(["so"], [1.0], top=0)
