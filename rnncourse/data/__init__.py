@@ -6,7 +6,7 @@ Two modules are for full runs on public data sets: :mod:`rnncourse.data.download
 Everything here is NumPy. Time is the first axis, ``(T, B)`` or ``(T, B, I)``.
 """
 
-from rnncourse.data.digits import Digits, digit_rows
+from rnncourse.data.digits import Digits, digit_forms, digit_rows
 from rnncourse.data.memory import (
     adding,
     associative_recall,
@@ -33,6 +33,7 @@ __all__ = [
     "compose",
     "copying",
     "delayed_echo",
+    "digit_forms",
     "digit_rows",
     "load_prices",
     "load_series",
