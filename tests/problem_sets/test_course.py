@@ -94,7 +94,9 @@ def test_feedback_tells_students_what_the_report_tells_the_teacher(work):
     work.hand_in("ada", split)
     (work.inbox / "bob.ipynb").write_text("lost")
     (work.inbox / "eve").mkdir()
-    work.hand_in("grace", work.replace("count", "H * H + H\n    later", "H * H\n    later"))
+    mistake = work.replace("count", "H * H + H\n    later", "H * H\n    later")
+    mistake.cells[-1].source = "In my own words."
+    work.hand_in("grace", mistake)
     work.grade()
     folder = course.feedback(NAME, work.course)
 
