@@ -45,7 +45,7 @@ WRONG = {
         "scale",
         "known = series[: now + 1]",
         "known = series",
-        {"test-scale"},
+        {"test-scale", "test-scale-constant"},
     ),
     "scaled one step short": ("scale", "now + 1", "now", {"test-scale"}),
     "divided by zero": (
