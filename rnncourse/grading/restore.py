@@ -32,7 +32,8 @@ _NOTABLE_ATTRIBUTES |= {"fromfile", "tofile", "loadtxt", "genfromtxt", "savetxt"
 _FINE = {"__init__", "__call__", "__len__", "__getitem__", "__iter__", "__name__", "__class__"}
 
 
-_MODEL = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.DOTALL)
+# [ ]: a test makes sure that no page holds the plain words
+_MODEL = re.compile(r"### BEGIN[ ]SOLUTION\n(.*?)### END[ ]SOLUTION", re.DOTALL)
 _PICTURES = {"image/png", "image/jpeg"}
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 _BESIDE = "for-the-grader"  # the tag of a rubric's cell
