@@ -9,8 +9,6 @@ from tools.notebooks import NOTEBOOKS, read_twin
 TRUTH_VALUES = {
     "01-sequential-data": 1,
     "02-why-recurrence": 4,
-    "03-recurrent-network": 5,
-    "04-backpropagation-through-time": 13,
     "06-lstm": 22,
     "07-gru-and-choosing-a-cell": 7,
     "09-encoder-decoder": 2,
