@@ -58,10 +58,10 @@ def batch_of(pairs: Sequence[Pair], known: Vocabulary, device: str = "cpu") -> B
     for source, summary in pairs:
         new: dict[str, int] = {}  # unknown words of this source, numbered from V
         ids = known.encode(source)
-        for s in np.flatnonzero(ids == unknown):
+        for s in np.flatnonzero(ids == unknown).tolist():
             ids[s] = new.setdefault(source[s], V + len(new))
         target = known.encode([BOS, *summary, EOS])
-        for t in np.flatnonzero(target == unknown):
+        for t in np.flatnonzero(target == unknown).tolist():
             target[t] = new.get(summary[t - 1], unknown)
         sources.append(ids)
         targets.append(target)

@@ -37,8 +37,8 @@ from rnncourse.experiments._summaries import (
 __all__ = ["LENGTHS", "SEEDS", "SETTINGS", "known_words", "run", "scores", "train_on_reports"]
 
 NETWORKS = ("one vector", "attention", "pointer")
-RATES = (0.005, 0.01)
-SETTINGS = [{"network": network, "rate": rate} for network in NETWORKS for rate in RATES]
+RATES = (0.01, 0.005)
+SETTINGS = [{"network": network, "rate": rate} for rate in RATES for network in NETWORKS]
 SEEDS = range(5)
 
 CHEAP = {"network": "pointer", "rate": 0.01}
