@@ -121,7 +121,9 @@ def reports(
     --------
     >>> report = reports(1, np.random.default_rng(5), sentences=(2, 2))[0]
     >>> print(" ".join(report.words))
+    somos met kafel in jena . in jena kafel was beaten by somos .
     >>> print(" ".join(report.summary))
+    somos wins in jena , kafel is out
     """
     check_at_least("n", n, 0)
     check_type("rng", rng, np.random.Generator)
