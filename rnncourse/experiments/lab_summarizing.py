@@ -3,15 +3,16 @@
 The task is that of :mod:`rnncourse.data.reports`: one fact among distractors, in other words.
 
 What varies
-    The network (one vector, attention, attention and a pointer), the learning rate, the seed.
+    The network (one vector, attention, attention and a pointer) and the seed.
 
 What is held equal
-    Sizes, data for the same seed, updates, Adam with warm-up and cosine, clipping at norm 1.
-    Training is on 3 to 6 sentences with known names.
+    Sizes, data for the same seed, updates, the learning rate, Adam with warm-up and cosine,
+    clipping at norm 1. Training is on 3 to 6 sentences with known names.
 
 How each side is tuned
-    Each network has the same two learning rates; the rate is chosen by ``valid``, the loss per word
-    on fresh reports of the training kind, and the comparison reads the other figures.
+    Not at all, since two of the networks make no mistake on the training kind of report. The
+    third gets three times as many updates in
+    :mod:`rnncourse.experiments.lab_summarizing_longer`.
 
 What this leaves open
     The language is small and has no exceptions. Real reports differ.
@@ -37,8 +38,7 @@ from rnncourse.experiments._summaries import (
 __all__ = ["LENGTHS", "SEEDS", "SETTINGS", "known_words", "run", "scores", "train_on_reports"]
 
 NETWORKS = ("one vector", "attention", "pointer")
-RATES = (0.01, 0.005)
-SETTINGS = [{"network": network, "rate": rate} for rate in RATES for network in NETWORKS]
+SETTINGS = [{"network": network, "rate": 0.01} for network in NETWORKS]
 SEEDS = range(5)
 
 CHEAP = {"network": "pointer", "rate": 0.01}
