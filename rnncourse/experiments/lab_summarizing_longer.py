@@ -1,7 +1,7 @@
 """Whether one vector only needs more training: reports whose summary is known.
 
 In :mod:`rnncourse.experiments.lab_summarizing` the network without attention is still learning when
-training ends. Here it gets four times as many updates.
+training ends. Here it gets three times as many updates.
 
 What varies
     The number of updates, the seed.
