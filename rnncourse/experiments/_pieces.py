@@ -56,7 +56,7 @@ class PieceLSTM(nn.Module):
         self.embed, self.lstm, self.out = nn.Embedding(V, H), LSTM(H, H), nn.Linear(H, V)
         nn.init.normal_(self.embed.weight, std=0.3)
         self.out.weight = self.embed.weight
-        self.lstm.bias_ih_l0.data[H : 2 * H] = 1  # the forget gate starts open
+        self.lstm.get_parameter("bias_ih_l0").data[H : 2 * H] = 1  # the forget gate starts open
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Return scores ``(T, B, V)`` and the new state."""
