@@ -47,8 +47,8 @@ N, LENGTH, PROMPT = 16, 600, 16  # texts, characters of each, pieces of each beg
 SPAN = 20  # characters in a row that count as copied
 
 VALUES = {
-    "temperature": (0, 0.3, 0.5, 0.7, 0.85, 1, 1.25, 1.5),
-    "top-p": (0.3, 0.5, 0.7, 0.9, 0.95),
+    "temperature": (0, 0.3, 0.5, 0.7, 1, 1.25, 1.5),
+    "top-p": (0.3, 0.6, 0.8, 0.95),
     "top-k": (2, 5, 20, 100),
 }
 SETTINGS = [
