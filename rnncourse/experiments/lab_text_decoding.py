@@ -180,18 +180,28 @@ def unmatched(text: str) -> int:
     return lonely + len(waiting)
 
 
+def plain(text: str) -> str:
+    """Replace layout, such as rules, borders of tables and indentation, by one space."""
+    return re.sub(r"[-+|=*~^\s]{2,}", " ", text)
+
+
+def tokens(text: str) -> list[str]:
+    """Return the words and signs of a text without its layout."""
+    return re.findall(r"\w+|[^\w\s]", plain(text))
+
+
 def measure(written: list[str]) -> dict[str, float]:
     """Return the figures of some texts; see :func:`run`."""
     ids = [encode(byte_pairs(104), text) for text in written]
-    tokens = [re.findall(r"\w+|[^\w\s]", text) for text in written]
+    split = [tokens(text) for text in written]
     words = re.findall(r"[a-z]{3,}", "\n".join(written).lower())
     return {
         "judge": float(np.mean([judge(1).bits_per_character(text) for text in ids])),
         "insider": float(np.mean([judge(0).bits_per_character(text) for text in ids])),
-        "repeated": float(np.mean([repeated_share(text, 4) for text in tokens])),
+        "repeated": float(np.mean([repeated_share(t, 4) if len(t) > 3 else 1 for t in split])),
         "loops": float(np.mean([text[-50:] in text[:-1] for text in written])),
         # Across the border of two texts nothing counts as copied, in all writers alike.
-        "copied": copied_share("\0".join(written), texts()[0], SPAN),
+        "copied": copied_share("\0".join(map(plain, written)), plain(texts()[0]), SPAN),
         "unmatched": sum(map(unmatched, written)) / sum(map(len, written)) * 1000,
         "new_words": float(np.mean([word not in known_words() for word in words])),
     }
@@ -206,10 +216,10 @@ def run(writer: str, method: str, value: float, *, seed: int, device: str) -> di
         ``judge`` and ``insider``, the bits per character that they need; ``repeated``, the share of
         4-grams of words and signs that came earlier in the same text; ``loops``, the share of texts
         whose last 50 characters came earlier; ``copied``, the share of spans of 20 characters that
-        are in the training text; ``unmatched``, brackets without a partner per 1000 characters;
-        ``new_words``, the share of words that the training text lacks. Of networks at temperature
-        1 also ``test`` and ``train``: bits per character of the test text, and of as much of the
-        text that they read.
+        are in the training text (of both without layout, as by :func:`plain`); ``unmatched``,
+        brackets without a partner per 1000 characters; ``new_words``, the share of words that the
+        training text lacks. Of networks at temperature 1 also ``test`` and ``train``: bits per
+        character of the test text, and of the first tenth of the training text.
     """
     prompts, real = beginnings(seed)
     if writer == "held-out text":
