@@ -113,6 +113,85 @@ def error_rate(hypotheses: Sequence[Sequence[Any]], references: Sequence[Sequenc
     return sum(map(edit_distance, hypotheses, references)) / length
 
 
+def repeated_share(tokens: Sequence[Any], n: int) -> float:
+    """Return the share of a text's n-grams that came earlier in the same text.
+
+    It grows with the length of the text, so compare texts of equal length.
+
+    Parameters
+    ----------
+    tokens
+        A string, to count characters; or a list of words or other hashable tokens.
+    n
+        Number of tokens in each n-gram.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``n`` is not a whole number of at least 1, or there are fewer tokens than that.
+
+    Examples
+    --------
+    >>> repeated_share("the cat and the cat".split(), 2)
+    0.25
+    """
+    spans = _spans("tokens", tokens, n)
+    return 1 - len(set(spans)) / len(spans)
+
+
+def copied_share(text: Sequence[Any], source: Sequence[Any], n: int) -> float:
+    """Return the share of a text's n-grams that occur in another text, such as that of training.
+
+    Parameters
+    ----------
+    text, source
+        Two strings, to compare spans of characters; or two lists of hashable tokens.
+    n
+        Number of characters or tokens in each span.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``n`` is not a whole number of at least 1, or a text is shorter than that.
+
+    Examples
+    --------
+    >>> copied_share("a cat sat", "the cat sat down", 5)
+    0.8
+    """
+    known = set(_spans("source", source, n))
+    spans = _spans("text", text, n)
+    return sum(span in known for span in spans) / len(spans)
+
+
+def longest_copy(text: str, source: str) -> str:
+    """Return the longest span of a text that occurs in another, the first of several.
+
+    Examples
+    --------
+    >>> longest_copy("a cat sat", "the cat sat down")
+    ' cat sat'
+    """
+    best = ""
+    for start in range(len(text)):
+        while text[start : start + len(best) + 1] in source:
+            if start + len(best) + 1 > len(text):
+                return best
+            best = text[start : start + len(best) + 1]
+    return best
+
+
+def _spans(name: str, tokens: Sequence[Any], n: int) -> list[Any]:
+    """Return all spans of n tokens: of a string as strings, otherwise as tuples."""
+    check_at_least("n", n, 1)
+    if len(tokens) < n:
+        raise ValueError(f"{name}: expected at least n = {n} tokens, got {len(tokens)}")
+    starts = range(len(tokens) - n + 1)
+    if isinstance(tokens, str):
+        return [tokens[i : i + n] for i in starts]
+    return [tuple(tokens[i : i + n]) for i in starts]
+
+
 class Calibration(NamedTuple):
     """How well a classifier knows its own accuracy.
 

@@ -1,12 +1,14 @@
 """Character n-gram models: the baseline that a recurrent network has to beat."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnncourse.checks import check_at_least, check_type
+from rnncourse.checks import check_at_least, check_choice, check_type
+
+Smoothing = Literal["Witten–Bell", "Kneser–Ney"]
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -21,13 +23,14 @@ class _Counts:
     contexts: Ids  # code of each distinct context: the n-gram without its last symbol
     context_counts: Ids
     followers: Ids  # how many different symbols follow the context
+    discount: float  # what Kneser–Ney takes off each count
 
 
 class NGram:
-    r"""An n-gram model with interpolated Witten–Bell smoothing.
+    r"""An n-gram model, smoothed by interpolation with shorter contexts.
 
-    A context :math:`h` that training saw :math:`c(h)` times, followed by :math:`d(h)` different
-    symbols, gives the symbol :math:`s` the probability
+    With Witten–Bell smoothing, a context :math:`h` that training saw :math:`c(h)` times, followed
+    by :math:`d(h)` different symbols, gives the symbol :math:`s` the probability
 
     .. math:: p_n(s \mid h) = \frac{c(hs) + d(h)\, p_{n-1}(s \mid h')}{c(h) + d(h)}
 
@@ -36,22 +39,35 @@ class NGram:
     probability is zero. The more different symbols have followed a context, the more it expects yet
     another one, and the more it trusts the shorter context.
 
+    Kneser–Ney smoothing takes a fixed discount :math:`D_n` off every count, and gives what it took
+    to the shorter context:
+
+    .. math:: p_n(s \mid h) = \frac{\max(c(hs) - D_n, 0) + D_n\, d(h)\, p_{n-1}(s \mid h')}{c(h)}
+
+    Below the longest n-gram, :math:`c` is not how often an n-gram came, but after how many
+    different symbols. :math:`D_n` is :math:`N_1 / (N_1 + 2 N_2)`, where :math:`N_m` n-grams have
+    the count m; it is a half where no n-gram has the count 1.
+
     Parameters
     ----------
     order
         Length n of the longest n-gram: the model looks back n - 1 symbols.
     n_symbols
         Size V of the vocabulary. An n-gram is coded as one int64, so V**n must stay below 2**63.
+    smoothing
+        ``"Witten–Bell"`` or ``"Kneser–Ney"``.
 
     Raises
     ------
     TypeError, ValueError
-        If either number is not a whole number of at least 1, or V**n is too large.
+        If either number is not a whole number of at least 1, V**n is too large, or ``smoothing``
+        is unknown.
 
     References
     ----------
     Witten and Bell (1991), "The zero-frequency problem", IEEE Transactions on Information
-    Theory 37(4), method C; interpolated as in Chen and Goodman (1999), "An empirical study of
+    Theory 37(4), method C. Kneser and Ney (1995), "Improved backing-off for m-gram language
+    modeling", ICASSP. Both interpolated as in Chen and Goodman (1999), "An empirical study of
     smoothing techniques for language modeling", Computer Speech & Language 13(4).
 
     Examples
@@ -61,15 +77,17 @@ class NGram:
     [0.125, 0.875]
     """
 
-    def __init__(self, order: int, n_symbols: int) -> None:
+    def __init__(self, order: int, n_symbols: int, *, smoothing: Smoothing = "Witten–Bell") -> None:
         check_at_least("order", order, 1)
         check_at_least("n_symbols", n_symbols, 1)
+        check_choice("smoothing", smoothing, get_args(Smoothing))
         if n_symbols**order >= 2**63:
             raise ValueError(
                 f"order: expected n_symbols**order below 2**63, got {n_symbols}**{order}"
             )
         self.order = order
         self.n_symbols = n_symbols
+        self.smoothing = smoothing
         self._counts: list[_Counts] = []
 
     def fit(self, ids: ArrayLike) -> Self:
@@ -92,17 +110,23 @@ class NGram:
         ids = self._check(ids)
         if len(ids) < self.order:
             raise ValueError(f"ids: expected at least order = {self.order} symbols, got {len(ids)}")
-        counts = []
+        found = []  # the n-grams of each length and their counts
         codes = np.zeros(len(ids) + 1, np.int64)
         for n in range(1, self.order + 1):
             codes = self._longer(codes, ids, n)
-            grams, gram_counts = np.unique(codes, return_counts=True)
+            found.append(np.unique(codes, return_counts=True))
+        if self.smoothing == "Kneser–Ney":
+            for n in range(1, self.order):  # each longer n-gram once, without its first symbol
+                found[n - 1] = np.unique(found[n][0] % self.n_symbols**n, return_counts=True)
+        self._counts = []
+        for grams, gram_counts in found:
             contexts, first, followers = np.unique(
                 grams // self.n_symbols, return_index=True, return_counts=True
             )
             totals = np.add.reduceat(gram_counts, first)
-            counts.append(_Counts(grams, gram_counts, contexts, totals, followers))
-        self._counts = counts
+            once, twice = (int((gram_counts == m).sum()) for m in (1, 2))
+            discount = once / (once + 2 * twice) if once else 0.5
+            self._counts.append(_Counts(grams, gram_counts, contexts, totals, followers, discount))
         return self
 
     @property
@@ -142,7 +166,7 @@ class NGram:
             count = _look_up(c.grams, codes, c.gram_counts)
             known = seen > 0
             tail = p[n - 1 :]  # the symbols that have n - 1 others before them
-            tail[known] = ((count + kinds * tail) / np.maximum(seen + kinds, 1))[known]
+            tail[known] = self._smooth(c, count[known], seen[known], kinds[known], tail[known])
         log_probs: Floats = np.log(p)
         return log_probs
 
@@ -178,7 +202,7 @@ class NGram:
                 break
             count = np.zeros(V)
             count[c.grams[low:high] - code * V] = c.gram_counts[low:high]
-            p = (count + (high - low) * p) / (count.sum() + (high - low))
+            p = self._smooth(c, count, count.sum(), high - low, p)
         return p
 
     def bits_per_character(self, ids: ArrayLike) -> float:
@@ -224,6 +248,18 @@ class NGram:
         for _ in range(n):
             ids.append(int(rng.choice(self.n_symbols, p=self.probs(ids[-self.order :]))))
         return np.array(ids[start:], np.int64)
+
+    def _smooth(
+        self, c: _Counts, count: ArrayLike, seen: ArrayLike, kinds: ArrayLike, shorter: Floats
+    ) -> Floats:
+        """Return the probability of a symbol that came ``count`` of ``seen`` times."""
+        count, seen, kinds = np.asarray(count), np.asarray(seen), np.asarray(kinds)
+        p: Floats
+        if self.smoothing == "Kneser–Ney":
+            p = (np.maximum(count - c.discount, 0) + c.discount * kinds * shorter) / seen
+        else:
+            p = (count + kinds * shorter) / (seen + kinds)
+        return p
 
     def _longer(self, codes: Ids, ids: Ids, n: int) -> Ids:
         """Turn the codes of all (n-1)-grams of a text into those of all n-grams."""

@@ -12,12 +12,15 @@ from rnncourse.metrics import (
     bits_per_character,
     bleu,
     calibration,
+    copied_share,
     coverage,
     edit_distance,
     error_rate,
+    longest_copy,
     naive_scale,
     perplexity,
     pinball_loss,
+    repeated_share,
     scaled_error,
 )
 
@@ -190,6 +193,32 @@ def test_coverage_counts_what_lies_inside():
     assert coverage(np.zeros((2, 3)), np.ones((2, 3)), np.full((2, 3), 0.5)) == 1.0
 
 
+letters = st.text("ab", min_size=3, max_size=20)
+
+
+@given(letters, st.integers(1, 3))
+def test_what_is_repeated_came_earlier(text, n):
+    spans = [text[i : i + n] for i in range(len(text) - n + 1)]
+    earlier = [span in spans[:i] for i, span in enumerate(spans)]
+    assert repeated_share(text, n) == pytest.approx(np.mean(earlier))
+    assert repeated_share(list(text), n) == repeated_share(text, n)
+
+
+@given(letters, letters, st.integers(1, 3))
+def test_what_is_copied_occurs_in_the_source(text, source, n):
+    spans = [text[i : i + n] for i in range(len(text) - n + 1)]
+    assert copied_share(text, source, n) == np.mean([span in source for span in spans])
+    assert copied_share(list(text), list(source), n) == copied_share(text, source, n)
+    assert copied_share(text, text, n) == 1
+
+
+@given(st.text("ab", max_size=20), st.text("ab", max_size=20))
+def test_the_longest_copy_is_the_first_of_the_longest(text, source):
+    spans = [text[i:j] for i in range(len(text)) for j in range(i + 1, len(text) + 1)]
+    shared = [span for span in spans if span in source]
+    assert longest_copy(text, source) == max(shared, key=len, default="")
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -208,5 +237,19 @@ def test_coverage_counts_what_lies_inside():
     ],
 )
 def test_wrong_forecasts_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: repeated_share("ab", 3), "tokens: expected at least n = 3 tokens, got 2"),
+        (lambda: copied_share("ab", "abcd", 3), "text: expected at least n = 3 tokens, got 2"),
+        (lambda: copied_share("abc", "", 1), "source: expected at least n = 1 tokens, got 0"),
+        (lambda: repeated_share("ab", 0), "n: expected"),
+    ],
+)
+def test_texts_too_short_for_their_spans_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

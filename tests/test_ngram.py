@@ -36,6 +36,59 @@ def test_agrees_with_the_plain_formula_and_sums_to_one(train, test, order):
         assert (probs > 0).all()
 
 
+def plain_kneser_ney(train, history, symbol, order, V):
+    """Kneser–Ney by the formula, with lists."""
+
+    def grams(n):
+        return [tuple(train[i : i + n]) for i in range(len(train) - n + 1)]
+
+    p = 1 / V
+    for n in range(1, order + 1):
+        if n - 1 > len(history):
+            return p
+        h = tuple(history[len(history) - n + 1 :])
+        seen = grams(n) if n == order else [longer[1:] for longer in set(grams(n + 1))]
+        counts = [seen.count(gram) for gram in set(seen)]
+        once, twice = counts.count(1), counts.count(2)
+        D = once / (once + 2 * twice) if once else 0.5
+        after = [gram[-1] for gram in seen if gram[:-1] == h]
+        if after:
+            kept = max(after.count(symbol) - D, 0)
+            p = (kept + D * len(set(after)) * p) / len(after)
+    return p
+
+
+@given(small, small, st.integers(1, 4))
+def test_kneser_ney_agrees_with_the_plain_formula_and_sums_to_one(train, test, order):
+    model = NGram(order, 4, smoothing="Kneser–Ney").fit(train)
+    log_probs = model.log_probs(test)
+    for t, symbol in enumerate(test):
+        expected = plain_kneser_ney(train, test[:t], symbol, order, 4)
+        probs = model.probs(test[:t])
+        assert np.exp(log_probs[t]) == pytest.approx(expected)
+        assert probs[symbol] == pytest.approx(expected)
+        assert probs.sum() == pytest.approx(1)
+        assert (probs > 0).all()
+
+
+def test_kneser_ney_is_the_better_smoothing_of_long_contexts():
+    train, _, test = split_text(python_manual())
+    chars = Vocabulary.from_text(train)
+    for order in (5, 6):
+        bits = [
+            NGram(order, len(chars), smoothing=smoothing)
+            .fit(chars.encode(train))
+            .bits_per_character(chars.encode(test))
+            for smoothing in ("Witten–Bell", "Kneser–Ney")
+        ]
+        assert bits[1] < bits[0] - 0.05
+
+
+def test_an_unknown_smoothing_is_refused():
+    with pytest.raises(ValueError, match="smoothing"):
+        NGram(2, 3, smoothing="none")
+
+
 def test_counts():
     model = NGram(2, 3).fit([0, 1, 0, 1, 2])
     assert model.n_parameters == 3 + 3  # 0, 1, 2 and 01, 10, 12
