@@ -479,6 +479,7 @@ def test_grading_without_walls_has_to_be_asked_for(work, tmp_path, monkeypatch, 
     other = Submissions(SETS_03, tmp_path)
     other.hand_in("ada", other.answer())
     course.collect(other.name, other.inbox, other.course)
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")  # nbgrader leaves it set when it fails
     _, _, log = course._autograde(other.course, 30, "bwrap", other.name, "ada")
     assert "expected bubblewrap, which is missing" in log  # nbgrader's own command, too
 
