@@ -66,6 +66,7 @@ SETTINGS = [
         ("attention", "other packages", 350),
         ("pointer", "twins too", 350),
         ("pointer", "other packages", 1000),
+        ("attention", "other packages", 1000),
     )
 ]
 SEEDS = range(5)
