@@ -174,9 +174,10 @@ def run(
     -------
     figures
         ``parameters``; ``error_1`` and ``contrast_1`` to ``_10``, as in :func:`errors`. Of networks
-        also ``valid``, the mean error of six frames of training digits, ``told_6`` and ``told_10``, the error of that frame if all frames before are the true
-        ones. Of the ConvLSTM also ``wide_1`` and so on, the error in frames of 24 x 24 pixels,
-        and ``two_1`` and so on, that with two digits.
+        also ``valid``, the mean error of six frames of training digits; ``told_6`` and ``told_10``,
+        the error of that frame if all frames before are the true ones. Of the ConvLSTM also
+        ``wide_1`` and so on, the error in frames of 24 x 24 pixels, and ``two_1`` and so on, that
+        with two digits.
     """
     films = held_out_films(seed, digits)
     frames, truth = films[:GIVEN], films[GIVEN:]
