@@ -27,7 +27,7 @@ _PAGE = Template("""\
 <button type="button" aria-label="previous" style="$button">◀</button>
 <input type="range" min="0" max="$last" value="$start" step="1" aria-label="$name"
   style="flex:1;min-width:8em;min-height:2.75em">
-<button type="button" aria-label="next" style="$button">▶</button>
+<button type="button" aria-label="next" style="$button">▶</button>$play_button
 <output aria-live="polite"
   style="flex-basis:100%;text-align:center;font:1rem sans-serif">$label</output>
 </figcaption>
@@ -47,7 +47,7 @@ _PAGE = Template("""\
   };
   slider.addEventListener("input", () => show(+slider.value));
   back.addEventListener("click", () => show(+slider.value - 1));
-  on.addEventListener("click", () => show(+slider.value + 1));
+  on.addEventListener("click", () => show(+slider.value + 1));$play_script
   bar.style.display = "flex";
   show($start);
 })();
@@ -55,6 +55,28 @@ _PAGE = Template("""\
 </figure>
 """)
 
+
+# A film starts when asked, and stops when the reader asks or touches another control. While it
+# runs, screen readers are not told of each picture.
+_PLAY_BUTTON = """
+<button type="button" style="$button;padding:0 .6em">play</button>"""
+_PLAY_SCRIPT = """
+  const film = box.querySelectorAll("button")[2];
+  let clock = 0;
+  const stop = () => {
+    clearInterval(clock);
+    clock = 0;
+    film.textContent = "play";
+    label.setAttribute("aria-live", "polite");
+  };
+  film.addEventListener("click", () => {
+    if (clock) return stop();
+    film.textContent = "stop";
+    label.setAttribute("aria-live", "off");
+    clock = setInterval(() => show((+slider.value + 1) % frames.length), $milliseconds);
+  });
+  for (const control of [slider, back, on])
+    control.addEventListener(control == slider ? "input" : "click", stop);"""
 
 _BUTTON = "min-width:2.75em;min-height:2.75em;border:1px solid;border-radius:6px;"
 _BUTTON += "background:none;color:inherit"
@@ -77,8 +99,9 @@ def frames(
     name: str,
     alts: Sequence[str],
     start: int = 0,
+    play: float | None = None,
 ) -> Frames:
-    """Put figures behind a slider that works in the page itself.
+    """Put figures behind a slider that works in the page itself, or show them as a film.
 
     Each figure becomes a PNG of few colors inside the page, so nothing is fetched. With scripts
     switched off, only the picture at ``start`` is shown.
@@ -95,6 +118,9 @@ def frames(
         Text in place of each picture, for those who do not see it.
     start
         Which picture is shown first.
+    play
+        If given, a button plays the figures as a film, again and again, and stops it. Each is shown
+        for so many seconds. The film does not start by itself.
 
     Returns
     -------
@@ -105,7 +131,7 @@ def frames(
     ------
     ValueError
         If there is no figure, there is not one label and one alternative text per figure, one of
-        these is empty, or ``start`` is not one of the figures.
+        these is empty, ``start`` is not one of the figures, or ``play`` is below 0.1 seconds.
     """
     if not figures:
         raise ValueError("figures: expected at least one, got none")
@@ -116,14 +142,19 @@ def frames(
             raise ValueError(f"{what}: expected a text for each figure, got an empty one")
     if not 0 <= start < len(figures):
         raise ValueError(f"start: expected 0 to {len(figures) - 1}, got {start}")
+    if play is not None and not 0.1 <= play < math.inf:
+        raise ValueError(f"play: expected at least 0.1 seconds, or None, got {play}")
     pictures = [_png(figure) for figure in figures]
     rows = [(url, alt, label) for (url, _), alt, label in zip(pictures, alts, labels, strict=True)]
     width, height = pictures[start][1]
+    wait = str(round(1000 * (play or 0)))
     return Frames(
         _PAGE.substitute(
             id="frames-" + re.sub(r"\W+", "-", name.lower()).strip("-"),
             name=html.escape(name),
             button=_BUTTON,
+            play_button="" if play is None else _PLAY_BUTTON.replace("$button", _BUTTON),
+            play_script="" if play is None else _PLAY_SCRIPT.replace("$milliseconds", wait),
             first=rows[start][0],
             alt=html.escape(alts[start]),
             label=html.escape(labels[start]),

@@ -39,6 +39,16 @@ def test_without_scripts_the_first_picture_is_there():
     assert "data:image/png" in still
 
 
+def test_a_film_waits_for_its_button():
+    text = page(play=0.25)
+    assert text.count("<button") == 3
+    assert ">play</button>" in text
+    assert "frames.length), 250);" in text
+    assert "$" not in re.sub(r"const frames = .*;\n", "", text)
+    assert "setInterval" not in page()
+    assert page().count("<button") == 2
+
+
 def test_texts_are_escaped():
     text = page(name='a "b"', alts=["<i>", "</script>"])
     assert 'alt="&lt;i&gt;"' in text
@@ -60,6 +70,7 @@ def test_the_same_figures_give_the_same_page_and_names_give_ids():
             lambda: frames(figures(1), ["a"], name="x", alts=["a"], start=1),
             "start: expected 0 to 0",
         ),
+        (lambda: page(play=0), "play: expected at least 0.1 seconds"),
     ],
 )
 def test_bad_input(call, message):
