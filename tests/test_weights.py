@@ -69,9 +69,7 @@ def test_a_truncated_file_is_refused(file, model, kept):
     file.write_bytes(file.read_bytes()[:kept])
     fresh = other(model)
     before = copy_of(fresh)
-    with pytest.raises(
-        ValueError, match="path: expected a complete safetensors file, got "
-    ):
+    with pytest.raises(ValueError, match="path: expected a complete safetensors file, got "):
         load_weights(file, fresh)
     assert unchanged(fresh, before)
 
