@@ -69,7 +69,7 @@
     .live-rnn th:nth-child(2) { width: 6.5rem; }
     .live-rnn-bar { background: var(--course-blue, #0072b2); border-radius: 2px; display: block; height: .9rem; }
     .live-rnn svg { display: block; height: auto; max-width: 26rem; width: 100%; }
-    .live-rnn figcaption { font-size: 1rem; }`;
+    .live-rnn figcaption { font: inherit; text-align: left; }`;
 
   const PARTS = `
     <div class="live-rnn-box">
@@ -83,7 +83,7 @@
     </div>
     <label for="live-rnn-heat">Temperature <output for="live-rnn-heat">0.7</output></label>
     <input type="range" id="live-rnn-heat" min="0.1" max="1.5" step="0.1" value="0.7">
-    <table><caption style="caption-side:top;color:inherit;font-weight:600;padding:.4rem 0 0;text-align:left">
+    <table style="width:100%"><caption style="caption-side:top;color:inherit;font-weight:600;padding:.4rem 0 0;text-align:left">
       What comes next</caption>
     <thead><tr><th scope="col">character</th><th scope="col">probability</th><td></td></tr></thead>
     <tbody></tbody></table>

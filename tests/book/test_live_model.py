@@ -99,6 +99,8 @@ def test_it_shows_what_it_computes_and_is_used_by_keyboard(opened):
         names.get(facts["symbols"][n], facts["symbols"][n]) for n in best
     ]
     assert cells[0][1].strip() == f"{round(100 * probabilities[-1][best[0]])} %"
+    bar = page.locator(".live-rnn-bar").first.bounding_box()
+    assert bar["width"] > 50
     picture = page.get_by_role("img", name="The state after 13 characters")
     before = picture.inner_html()
     page.keyboard.press("Backspace")
