@@ -1,4 +1,4 @@
-"""Figures that the reader operates in the page, and texts whose words carry numbers.
+"""Figures that the reader operates in the page, a live network, texts whose words carry numbers.
 
 They need no kernel and no other server.
 """
@@ -83,7 +83,7 @@ _BUTTON += "background:none;color:inherit"
 
 
 class Frames:
-    """What :func:`frames` and :func:`colored_words` make; a notebook shows it as HTML."""
+    """What the functions of this module make; a notebook shows it as HTML."""
 
     def __init__(self, page: str) -> None:
         self._page = page
@@ -166,6 +166,58 @@ def frames(
             frames=json.dumps(rows).replace("</", "<\\/"),  # a text cannot end the script
         )
     )
+
+
+_LIVE = """\
+<figure class="live-rnn" id="live-rnn">
+<p>On <a href="https://rnncourse.github.io/rnncourse/notebooks/shipping.html#live-rnn">the site of \
+the course</a>, with scripts switched on, a button here loads chapter 3's network: you type, and \
+see what it expects next.</p>
+<script>
+(() => {
+  const box = document.getElementById("live-rnn"), sentence = box.querySelector("p").outerHTML;
+  const root = document.documentElement.dataset.content_root; // Sphinx says where its pages begin
+  if (root === undefined) return;
+  box.innerHTML = `<p>The network is 0.3 MB. It runs in this page and sends nothing.</p>
+<button type="button" style="$button;padding:0 1em">Load the network</button>`;
+  const load = (name) => new Promise((done, failed) => {
+    const script = document.createElement("script");
+    [script.onload, script.onerror] = [done, failed];
+    script.src = `${root}_static/${name}`;
+    document.head.append(script);
+  });
+  box.querySelector("button").addEventListener("click", async (event) => {
+    event.target.disabled = true;
+    try {
+      await load("live-rnn-weights.js");
+      await load("live-rnn.js");
+    } catch {
+      box.innerHTML = sentence;
+    }
+  });
+})();
+</script>
+</figure>
+""".replace("$button", _BUTTON)
+
+
+def live_network() -> Frames:
+    """Show chapter 3's network, which runs in the page, where the page is one of the course's site.
+
+    A button loads two files of the site, the weights and the program. Elsewhere, or without
+    scripts, a sentence says where the network is. One page shows it once.
+
+    Returns
+    -------
+    page
+        To be shown as the last value of a cell.
+
+    Examples
+    --------
+    >>> "Load the network" in live_network()._repr_html_()
+    True
+    """
+    return Frames(_LIVE)
 
 
 def colored_words(

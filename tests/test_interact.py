@@ -5,7 +5,7 @@ import re
 import matplotlib.pyplot as plt
 import pytest
 
-from rnncourse.interact import colored_words, frames
+from rnncourse.interact import colored_words, frames, live_network
 
 
 def figures(n):
@@ -104,3 +104,13 @@ def test_colored_words_refuse_what_they_cannot_show():
         colored_words(["so"], [math.nan])
     with pytest.raises(ValueError, match="top: expected at least 1"):
         colored_words(["so"], [1.0], top=0)
+
+
+def test_the_live_network_says_where_it_is_and_loads_nothing_by_itself():
+    page = live_network()._repr_html_()
+    assert page == live_network()._repr_html_()
+    before_script, script = page.split("<script>")
+    assert "button here loads chapter 3's network" in before_script
+    assert "<button" not in before_script  # where no script runs, there is nothing to press
+    assert "src=" not in before_script
+    assert script.index("addEventListener") < script.index('load("live-rnn-weights.js")')
