@@ -266,11 +266,12 @@ def percent(heard: Sequence[Sequence[int]], said: Sequence[Said]) -> float:
 
 def spikes(scores: NDArray[np.float32]) -> list[int]:
     """Return where the best path enters each label and is surest of it, one frame per label."""
-    path, found = scores.argmax(1), []
+    path = scores.argmax(1)
+    found: list[int] = []
     edges = np.flatnonzero(np.diff(path, prepend=0, append=0))
     for a, b in pairwise(edges):
         if path[a]:
-            found.append(a + int(scores[a:b, path[a]].argmax()))
+            found.append(int(a + scores[a:b, path[a]].argmax()))
     return found
 
 
