@@ -429,7 +429,7 @@ def ctc_beam_search(
     Returns
     -------
     texts
-        At most ``beam``, the best first.
+        At most ``beam``, the best first; none of them is impossible.
 
     Raises
     ------
@@ -480,7 +480,8 @@ def ctc_beam_search(
                 cell = new.setdefault(longer, [-math.inf, -math.inf])
                 cell[1] = _log_sum(cell[1], start + chance)
         ranked = sorted(new, key=lambda text: -(_log_sum(*new[text]) + prior[text]))
-        kept = {text: (new[text][0], new[text][1]) for text in ranked[:beam]}
+        possible = [text for text in ranked[:beam] if max(new[text]) > -math.inf]
+        kept = {text: (new[text][0], new[text][1]) for text in possible}
     found = []
     for text, pair in kept.items():
         log_prob = _log_sum(*pair)
