@@ -9,14 +9,17 @@ import io
 import json
 import math
 import re
+import wave
 from collections.abc import Sequence
 from string import Template
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 from PIL import Image
 
-from rnncourse.checks import check_at_least
+from rnncourse.checks import check_at_least, check_shape
 
 # Buttons and a range input work with the keyboard and with screen readers as they are.
 _PAGE = Template("""\
@@ -56,6 +59,7 @@ _PAGE = Template("""\
 """)
 
 
+<<<<<<< HEAD
 # A film starts when asked, and stops when the reader asks or touches another control. While it
 # runs, screen readers are not told of each picture.
 _PLAY_BUTTON = """
@@ -77,13 +81,42 @@ _PLAY_SCRIPT = """
   });
   for (const control of [slider, back, on])
     control.addEventListener(control == slider ? "input" : "click", stop);"""
+=======
+# Players of the browser: they work by keyboard, start on request only, and one stops the others.
+_SOUNDS = Template("""\
+<figure id="$id" class="sounds" style="margin:1em 0;max-width:44rem">
+$players
+<script>
+(() => {
+  const players = document.querySelectorAll("#$id audio");
+  for (const one of players) one.addEventListener("play", () => {
+    for (const other of document.querySelectorAll("figure.sounds audio"))
+      if (other !== one) other.pause();
+  });
+})();
+</script>
+</figure>
+""")
+
+_PLAYER = """\
+<div style="display:flex;flex-wrap:wrap;align-items:center;gap:.3em 1em;margin:.4em 0">
+<audio controls preload="none" aria-label="{label}" style="height:2.75em;width:17rem;\
+max-width:100%" src="{url}"></audio>
+<span>{label}</span>
+</div>"""
+
+>>>>>>> speech
 
 _BUTTON = "min-width:2.75em;min-height:2.75em;border:1px solid;border-radius:6px;"
 _BUTTON += "background:none;color:inherit"
 
 
 class Frames:
+<<<<<<< HEAD
     """What the functions of this module make; a notebook shows it as HTML."""
+=======
+    """What this module's functions make; a notebook shows it as HTML."""
+>>>>>>> speech
 
     def __init__(self, page: str) -> None:
         self._page = page
@@ -168,6 +201,7 @@ def frames(
     )
 
 
+<<<<<<< HEAD
 _LIVE = """\
 <figure class="live-rnn" id="live-rnn">
 <p>On <a href="https://rnncourse.github.io/rnncourse/notebooks/shipping.html#live-rnn">the site of \
@@ -206,18 +240,70 @@ def live_network() -> Frames:
 
     A button loads two files of the site, the weights and the program. Elsewhere, or without
     scripts, a sentence says where the network is. One page shows it once.
+=======
+def sounds(
+    waveforms: Sequence[ArrayLike], labels: Sequence[str], *, rate: int, name: str
+) -> Frames:
+    """Put sounds into the page, each with a player and a text beside it.
+
+    Nothing plays by itself, and starting one stops the others. Each sound is scaled to the same
+    loudest sample, and stored as 16-bit WAV: 21 KB per second at 8000 samples per second.
+
+    Parameters
+    ----------
+    waveforms
+        The sounds, each ``(N,)``.
+    labels
+        The text beside each, which also stands for it where it cannot be heard.
+    rate
+        Samples per second.
+    name
+        Of the group; different for each group of a page.
+>>>>>>> speech
 
     Returns
     -------
     page
         To be shown as the last value of a cell.
 
+<<<<<<< HEAD
     Examples
     --------
     >>> "Load the network" in live_network()._repr_html_()
     True
     """
     return Frames(_LIVE)
+=======
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no sound, one is not ``(N,)`` or not finite, there is not one label per sound,
+        a label is empty, or ``rate`` is not a whole number of at least 1.
+    """
+    check_at_least("rate", rate, 1)
+    check_at_least("len(waveforms)", len(waveforms), 1)
+    if len(labels) != len(waveforms):
+        raise ValueError(f"labels: expected {len(waveforms)}, one per sound, got {len(labels)}")
+    if not all(label.strip() for label in labels):
+        raise ValueError("labels: expected a text for each sound, got an empty one")
+    players = []
+    for i, (waveform, label) in enumerate(zip(waveforms, labels, strict=True)):
+        x = np.asarray(waveform, np.float64)
+        check_shape(f"waveforms[{i}]", x.shape, ("N",))
+        if not np.isfinite(x).all():
+            raise ValueError(f"waveforms[{i}]: expected finite samples")
+        raw = io.BytesIO()
+        with wave.open(raw, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            loudest = np.abs(x).max() or 1.0
+            file.writeframes(np.round(x / loudest * 29_000).astype("<i2").tobytes())
+        url = "data:audio/wav;base64," + base64.b64encode(raw.getvalue()).decode()
+        players.append(_PLAYER.format(label=html.escape(label), url=url))
+    ident = "sounds-" + re.sub(r"\W+", "-", name.lower()).strip("-")
+    return Frames(_SOUNDS.substitute(id=ident, players="\n".join(players)))
+>>>>>>> speech
 
 
 def colored_words(

@@ -1,11 +1,19 @@
+import base64
+import io
 import json
 import math
 import re
+import wave
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
+<<<<<<< HEAD
 from rnncourse.interact import colored_words, frames, live_network
+=======
+from rnncourse.interact import colored_words, frames, sounds
+>>>>>>> speech
 
 
 def figures(n):
@@ -106,6 +114,7 @@ def test_colored_words_refuse_what_they_cannot_show():
         colored_words(["so"], [1.0], top=0)
 
 
+<<<<<<< HEAD
 def test_the_live_network_says_where_it_is_and_loads_nothing_by_itself():
     page = live_network()._repr_html_()
     assert page == live_network()._repr_html_()
@@ -114,3 +123,37 @@ def test_the_live_network_says_where_it_is_and_loads_nothing_by_itself():
     assert "<button" not in before_script  # where no script runs, there is nothing to press
     assert "src=" not in before_script
     assert script.index("addEventListener") < script.index('load("live-rnn-weights.js")')
+=======
+def test_sounds_are_players_that_wait():
+    x = np.sin(np.arange(800) / 5)
+    text = sounds([x, 3 * x], ["a low tone", 'said "two"'], rate=8000, name="Two tones")
+    page = text._repr_html_()
+    assert page.count("<audio controls") == 2
+    assert "autoplay" not in page
+    assert 'id="sounds-two-tones"' in page
+    assert page.count("a low tone") == 2  # beside the player, and read aloud with it
+    assert "&quot;two&quot;" in page
+    assert "http" not in page
+    urls = re.findall(r'src="data:audio/wav;base64,([^"]+)"', page)
+    assert urls[0] == urls[1]  # scaled to the same loudness
+    with wave.open(io.BytesIO(base64.b64decode(urls[0]))) as file:
+        assert (file.getframerate(), file.getsampwidth(), file.getnchannels()) == (8000, 2, 1)
+        y = np.frombuffer(file.readframes(800), "<i2")
+    assert len(y) == 800
+    assert np.abs(y - 29_000 * x / np.abs(x).max()).max() < 1
+
+
+@pytest.mark.parametrize(
+    ("waveforms", "labels", "message"),
+    [
+        ([], [], r"len\(waveforms\): expected"),
+        ([[0.0]], [], "labels: expected 1"),
+        ([[0.0]], [" "], "labels: expected a text"),
+        ([[[0.0]]], ["x"], r"waveforms\[0\]: expected"),
+        ([[float("nan")]], ["x"], r"waveforms\[0\]: expected finite"),
+    ],
+)
+def test_sounds_that_are_none(waveforms, labels, message):
+    with pytest.raises(ValueError, match=message):
+        sounds(waveforms, labels, rate=8000, name="x")
+>>>>>>> speech
