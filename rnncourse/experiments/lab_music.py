@@ -4,8 +4,8 @@ Four models of chords on a grid of sixteenths, note after note within a chord, f
 a *Markov* chain, a network that sees the *last chord* only, a *GRU* and an *LSTM*.
 
 What varies
-    The model, its knob and the seed. For the Markov chain also how the pieces are split: by tune, so that
-    no melody is on both sides, or by piece.
+    The model, its knob and the seed. For the Markov chain also how the pieces are split: by tune,
+    so that no melody is on both sides, or by piece.
 
 What is held equal
     Pieces, in the key without sharps or flats; seed s tests on fold s of five and chooses the knob
@@ -15,8 +15,8 @@ What is held equal
     first chord of the same 16 test pieces, and are sampled as the model says, without temperature.
 
 How each side is tuned
-    One knob each with two values: how many facts the Markov chain uses, or the learning rate. Each seed
-    chooses by ``valid_bits``; the comparison reads the figures of the test pieces.
+    One knob each with two values: how many facts the Markov chain uses, or the learning rate. Each
+    seed chooses by ``valid_bits``; the comparison reads the figures of the test pieces.
 
 What this leaves open
     Size, dropout and longer training are the same for all networks. A note held and a note struck
@@ -263,9 +263,7 @@ def loss(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     return F.cross_entropy(net(notes, place).flatten(0, 2), notes[1:].flatten())
 
 
-def train(
-    net: Composer, known: list[Piece], rate: float, seed: int, updates: int = UPDATES
-) -> bool:
+def train(net: Composer, known: list[Piece], rate: float, seed: int) -> bool:
     """Train on random windows; return whether losses and gradients stayed finite."""
     rng, device = np.random.default_rng(seed), next(net.parameters()).device
     notes = np.concatenate([piece.notes for piece in known])
@@ -283,7 +281,9 @@ def train(
     optimizer = torch.optim.Adam(net.parameters(), lr=rate, fused=True)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, UPDATES)
     try:
-        fit(net, loss, batches, optimizer, clip_norm=1.0, scheduler=cosine, progress=False)
+        with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator
+            torch.manual_seed(seed)
+            fit(net, loss, batches, optimizer, clip_norm=1.0, scheduler=cosine, progress=False)
     except DivergenceError:
         return False
     return True
