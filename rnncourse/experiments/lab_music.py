@@ -10,7 +10,7 @@ What varies
 What is held equal
     Pieces, in the key without sharps or flats; seed s tests on fold s of five and chooses the knob
     on the next fold. Every model knows all notes that were written before, and the place of the
-    next chord within its quarter. The networks share embeddings and outputs, have Adam, 300 updates
+    next chord within its quarter. The networks share embeddings and outputs, have Adam, 200 updates
     of 24 windows of 64 chords, clipping at norm 1 and a cosine. Generated pieces start with the
     first chord of the same 16 test pieces, and are sampled as the model says, without temperature.
 
@@ -74,7 +74,7 @@ TOLERANCE = {"parameters": 0, "bits": 0.1, "note": 1, "chord": 1.5, "changed": 2
 LOWEST = 30  # the MIDI number of symbol 0, which is the rest
 V, PLACES, FOLDS = 56, 4, 5
 E, H, DROPOUT = 24, 96, 0.3
-UPDATES, WINDOWS, STEPS = 300, 24, 64
+UPDATES, WINDOWS, STEPS = 200, 24, 64
 N_GENERATED, N_STEPS = 16, 256
 
 Ids = NDArray[np.int64]
