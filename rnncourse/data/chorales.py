@@ -164,8 +164,8 @@ def _places(part: ElementTree.Element) -> Ids:
 def load_chorales() -> tuple[Chorale, ...]:
     """Read all chorales for soprano, alto, tenor and bass; takes some seconds at the first call.
 
-    The repeats of a score are not played twice. What remains constant is much of it: see the
-    baseline that copies the last chord in the lab on music.
+    The repeats of a score are not played twice. To say "the same chord again" is right for 63 % of
+    the steps, and "the same note again" for 77 % of the notes.
 
     Returns
     -------
