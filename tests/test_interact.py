@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 
 <<<<<<< HEAD
+<<<<<<< HEAD
 from rnncourse.interact import colored_words, frames, live_network
 =======
 from rnncourse.interact import colored_words, frames, sounds
 >>>>>>> speech
+=======
+from rnncourse.interact import colored_words, frames, sound
+>>>>>>> music
 
 
 def figures(n):
@@ -115,6 +119,7 @@ def test_colored_words_refuse_what_they_cannot_show():
 
 
 <<<<<<< HEAD
+<<<<<<< HEAD
 def test_the_live_network_says_where_it_is_and_loads_nothing_by_itself():
     page = live_network()._repr_html_()
     assert page == live_network()._repr_html_()
@@ -157,3 +162,36 @@ def test_sounds_that_are_none(waveforms, labels, message):
     with pytest.raises(ValueError, match=message):
         sounds(waveforms, labels, rate=8000, name="x")
 >>>>>>> speech
+=======
+def test_a_sound_is_in_the_page_and_waits_to_be_started():
+    samples = np.sin(np.arange(800) / 5)
+    text = sound(samples, 8000, label='A "hum"', description="A <hum>.", midi=b"MThd")._repr_html_()
+    data = re.search(r'src="data:audio/wav;base64,([^"]+)"', text)[1]
+    with wave.open(io.BytesIO(base64.b64decode(data))) as file:
+        assert (file.getnchannels(), file.getframerate(), file.getnframes()) == (1, 8000, 800)
+        heard = np.frombuffer(file.readframes(800), np.uint8)
+    assert np.abs((heard - 127.5) / 127 - samples).max() < 0.005
+    assert "controls" in text
+    assert "autoplay" not in text
+    assert 'aria-label="A &quot;hum&quot;"' in text
+    assert "A &lt;hum&gt;." in text
+    link = re.search(r'download="([^"]+)" href="data:audio/midi;base64,([^"]+)"', text)
+    assert link[1] == "a-hum.mid"
+    assert base64.b64decode(link[2]) == b"MThd"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"samples": [0, 2]}, "samples: expected finite numbers"),
+        ({"samples": [[0.0]]}, "samples: expected 1 axes"),
+        ({"rate": 10}, "rate: expected at least 1000"),
+        ({"label": " "}, "label: expected a text"),
+        ({"description": ""}, "description: expected a text"),
+    ],
+)
+def test_a_sound_that_cannot_be_played_is_refused(change, message):
+    given = {"samples": [0.0], "rate": 8000, "label": "x", "description": "y"} | change
+    with pytest.raises(ValueError, match=message):
+        sound(given.pop("samples"), given.pop("rate"), **given)
+>>>>>>> music
