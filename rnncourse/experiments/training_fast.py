@@ -38,7 +38,7 @@ from rnncourse.torch import LSTM, RNN
 
 # (T, B, I, H), from a single sequence to a layer whose products are large
 SIZES = [(64, 1, 64, 128), (64, 8, 32, 64), (64, 32, 64, 128), (64, 32, 128, 256)]
-SIZES += [(32, 64, 512, 512)]
+SIZES += [(16, 64, 512, 512)]
 LSTM_WAYS = ("products", "textbook", "hoisted", "by hand", "compiled 8", "kernel", "torch.nn")
 RNN_WAYS = ("products", "textbook", "hoisted", "by hand", "torch.nn")
 
@@ -55,7 +55,7 @@ SEEDS = range(5)
 CHEAP = _setting("LSTM", SIZES[1], "products")
 TOLERANCE = {"ratio": 0.3}  # the floor against itself; the others depend on the machine
 
-SECONDS = 1.5  # for the pairs of one row
+SECONDS = 0.8  # for the pairs of one row
 ONE = 1024  # side of the one large product
 
 SOURCE = r"""
@@ -325,7 +325,7 @@ def run(
     start = time.process_time()
     step()
     floor()
-    pairs = int(min(60, max(12, SECONDS / (time.process_time() - start))))
+    pairs = int(min(60, max(8, SECONDS / (time.process_time() - start))))
     slow, fast = ratios(step, floor, pairs, time.process_time)
     one = torch.randn(ONE, ONE, generator=generator)
     seconds = []
