@@ -1,4 +1,4 @@
-"""Figures that the reader operates in the page, a live network, texts whose words carry numbers.
+"""Figures, sounds and a network that the reader operates in the page; texts with numbers.
 
 They need no kernel and no other server.
 """
@@ -16,7 +16,7 @@ from string import Template
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from rnncourse.checks import check_at_least, check_shape
@@ -59,7 +59,6 @@ _PAGE = Template("""\
 """)
 
 
-<<<<<<< HEAD
 # A film starts when asked, and stops when the reader asks or touches another control. While it
 # runs, screen readers are not told of each picture.
 _PLAY_BUTTON = """
@@ -81,7 +80,7 @@ _PLAY_SCRIPT = """
   });
   for (const control of [slider, back, on])
     control.addEventListener(control == slider ? "input" : "click", stop);"""
-=======
+
 # Players of the browser: they work by keyboard, start on request only, and one stops the others.
 _SOUNDS = Template("""\
 <figure id="$id" class="sounds" style="margin:1em 0;max-width:44rem">
@@ -105,22 +104,12 @@ max-width:100%" src="{url}"></audio>
 <span>{label}</span>
 </div>"""
 
->>>>>>> speech
-
 _BUTTON = "min-width:2.75em;min-height:2.75em;border:1px solid;border-radius:6px;"
 _BUTTON += "background:none;color:inherit"
 
 
 class Frames:
-<<<<<<< HEAD
-<<<<<<< HEAD
     """What the functions of this module make; a notebook shows it as HTML."""
-=======
-    """What this module's functions make; a notebook shows it as HTML."""
->>>>>>> speech
-=======
-    """What the functions of this module make; a notebook shows it as HTML."""
->>>>>>> music
 
     def __init__(self, page: str) -> None:
         self._page = page
@@ -205,7 +194,6 @@ def frames(
     )
 
 
-<<<<<<< HEAD
 _LIVE = """\
 <figure class="live-rnn" id="live-rnn">
 <p>On <a href="https://rnncourse.github.io/rnncourse/notebooks/shipping.html#live-rnn">the site of \
@@ -244,7 +232,20 @@ def live_network() -> Frames:
 
     A button loads two files of the site, the weights and the program. Elsewhere, or without
     scripts, a sentence says where the network is. One page shows it once.
-=======
+
+    Returns
+    -------
+    page
+        To be shown as the last value of a cell.
+
+    Examples
+    --------
+    >>> "Load the network" in live_network()._repr_html_()
+    True
+    """
+    return Frames(_LIVE)
+
+
 def sounds(
     waveforms: Sequence[ArrayLike], labels: Sequence[str], *, rate: int, name: str
 ) -> Frames:
@@ -263,21 +264,12 @@ def sounds(
         Samples per second.
     name
         Of the group; different for each group of a page.
->>>>>>> speech
 
     Returns
     -------
     page
         To be shown as the last value of a cell.
 
-<<<<<<< HEAD
-    Examples
-    --------
-    >>> "Load the network" in live_network()._repr_html_()
-    True
-    """
-    return Frames(_LIVE)
-=======
     Raises
     ------
     TypeError, ValueError
@@ -296,18 +288,11 @@ def sounds(
         check_shape(f"waveforms[{i}]", x.shape, ("N",))
         if not np.isfinite(x).all():
             raise ValueError(f"waveforms[{i}]: expected finite samples")
-        raw = io.BytesIO()
-        with wave.open(raw, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(rate)
-            loudest = np.abs(x).max() or 1.0
-            file.writeframes(np.round(x / loudest * 29_000).astype("<i2").tobytes())
-        url = "data:audio/wav;base64," + base64.b64encode(raw.getvalue()).decode()
+        loudest = np.abs(x).max() or 1.0
+        url = _wav(np.round(x / loudest * 29_000).astype("<i2"), rate)
         players.append(_PLAYER.format(label=html.escape(label), url=url))
     ident = "sounds-" + re.sub(r"\W+", "-", name.lower()).strip("-")
     return Frames(_SOUNDS.substitute(id=ident, players="\n".join(players)))
->>>>>>> speech
 
 
 def colored_words(
@@ -423,13 +408,7 @@ def sound(
     for name, text in (("label", label), ("description", description)):
         if not text.strip():
             raise ValueError(f"{name}: expected a text, got an empty one")
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(1)
-        out.setframerate(rate)
-        out.writeframes(np.rint(127.5 + 127 * samples).astype(np.uint8).tobytes())
-    url = "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode()
+    url = _wav(np.rint(127.5 + 127 * samples).astype(np.uint8), rate)
     link = ""
     if midi is not None:
         name = re.sub(r"\W+", "-", label.lower()).strip("-") + ".mid"
@@ -442,6 +421,17 @@ def sound(
         'style="width:100%"></audio>'
         f"<figcaption>{html.escape(description)}{link}</figcaption></figure>"
     )
+
+
+def _wav(samples: NDArray[np.integer], rate: int) -> str:
+    """Return whole numbers ``(T,)``, of one byte or two, as the data URL of a WAV file."""
+    raw = io.BytesIO()
+    with wave.open(raw, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(samples.itemsize)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return "data:audio/wav;base64," + base64.b64encode(raw.getvalue()).decode()
 
 
 def _png(figure: Figure) -> tuple[str, tuple[int, int]]:

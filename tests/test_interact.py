@@ -9,15 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-<<<<<<< HEAD
-<<<<<<< HEAD
-from rnncourse.interact import colored_words, frames, live_network
-=======
-from rnncourse.interact import colored_words, frames, sounds
->>>>>>> speech
-=======
-from rnncourse.interact import colored_words, frames, sound
->>>>>>> music
+from rnncourse.interact import colored_words, frames, live_network, sound, sounds
 
 
 def figures(n):
@@ -118,8 +110,6 @@ def test_colored_words_refuse_what_they_cannot_show():
         colored_words(["so"], [1.0], top=0)
 
 
-<<<<<<< HEAD
-<<<<<<< HEAD
 def test_the_live_network_says_where_it_is_and_loads_nothing_by_itself():
     page = live_network()._repr_html_()
     assert page == live_network()._repr_html_()
@@ -128,7 +118,8 @@ def test_the_live_network_says_where_it_is_and_loads_nothing_by_itself():
     assert "<button" not in before_script  # where no script runs, there is nothing to press
     assert "src=" not in before_script
     assert script.index("addEventListener") < script.index('load("live-rnn-weights.js")')
-=======
+
+
 def test_sounds_are_players_that_wait():
     x = np.sin(np.arange(800) / 5)
     text = sounds([x, 3 * x], ["a low tone", 'said "two"'], rate=8000, name="Two tones")
@@ -161,8 +152,8 @@ def test_sounds_are_players_that_wait():
 def test_sounds_that_are_none(waveforms, labels, message):
     with pytest.raises(ValueError, match=message):
         sounds(waveforms, labels, rate=8000, name="x")
->>>>>>> speech
-=======
+
+
 def test_a_sound_is_in_the_page_and_waits_to_be_started():
     samples = np.sin(np.arange(800) / 5)
     text = sound(samples, 8000, label='A "hum"', description="A <hum>.", midi=b"MThd")._repr_html_()
@@ -194,4 +185,3 @@ def test_a_sound_that_cannot_be_played_is_refused(change, message):
     given = {"samples": [0.0], "rate": 8000, "label": "x", "description": "y"} | change
     with pytest.raises(ValueError, match=message):
         sound(given.pop("samples"), given.pop("rate"), **given)
->>>>>>> music
