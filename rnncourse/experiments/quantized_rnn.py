@@ -120,7 +120,7 @@ def bits_per_character(model: CharacterModel, ids: Ids, streams: int = SCORED) -
 def rounded(weight: Tensor, bits: int) -> Tensor:
     """Round each row to ``2**bits - 1`` equally spaced values, from minus its largest to plus."""
     scale = weight.abs().amax(1, keepdim=True) / (2 ** (bits - 1) - 1)
-    return (weight / scale).round() * scale
+    return (weight / scale).round() * scale  # type: ignore[no-any-return]
 
 
 def with_rounded(
