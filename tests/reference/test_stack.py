@@ -49,7 +49,7 @@ def test_every_gradient_agrees_with_central_differences(
 ):
     rng = np.random.default_rng(seed)
     net = make(model, I, H, layers, bidirectional, rng=rng)
-    x = rng.normal(size=(T, B, I))
+    x = rng.standard_normal((T, B, I))
     lengths = rng.integers(1, T + 1, B) if padded else None
     rows = layers * (1 + bidirectional)
     s0 = state_of(model, rng.normal(size=(2, rows, B, H)))
