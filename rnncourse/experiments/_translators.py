@@ -52,8 +52,9 @@ def build(memory: str, reads: str, seed: int) -> EncoderDecoder:
 def loss(model: EncoderDecoder, pairs: list[Pair]) -> Tensor:
     """Return the mean cross-entropy of the Spanish words, the end included."""
     device = model.output.weight.device
-    arrays = pad_pairs(pairs, *vocabularies())  # source, its lengths, target, its lengths
-    return model.loss(*(torch.from_numpy(array).to(device) for array in arrays))
+    arrays = pad_pairs(pairs, *vocabularies())
+    source, source_lengths, target, lengths = (torch.from_numpy(a).to(device) for a in arrays)
+    return model.loss(source, source_lengths, target, lengths + 1)  # these lengths leave out <bos>
 
 
 def train(model: EncoderDecoder, rate: float, updates: int, seed: int) -> None:

@@ -1,12 +1,12 @@
 """Which learning rate suits which translator.
 
-It tunes the four of :mod:`rnncourse.experiments.look_back`, each over the same three rates, on a
+It tunes the four of :mod:`rnncourse.experiments.look_back`, each over the same four rates, on a
 seed that the comparison does not use. ``valid`` chooses the rate.
 """
 
 from rnncourse.experiments._translators import LEARNERS, build, train, validate
 
-RATES = (0.005, 0.01, 0.02)
+RATES = (0.005, 0.01, 0.02, 0.04)
 SETTINGS = [
     *(
         {"memory": memory, "reads": reads, "rate": rate, "updates": 400}
