@@ -47,11 +47,13 @@ Where things are::
     │   └── machine         does the missing runs, keeps the tables, ties them to the code
     ├── ngram           character n-grams, the baseline of language models
     ├── training        one training loop for the whole course
+    ├── train           a character model from the command line, in one process or several
+    ├── weights         weights in a file that says what it is, and refuses what does not fit
     ├── checkpoint      stop training and resume it, bit for bit
     ├── decoding        from scores to text: temperature, top-k, nucleus, beam search
     ├── metrics         perplexity, bits per character, edit distance, BLEU, calibration
     ├── plots           the look of the figures, the unrolled network
-    ├── interact        figures with a slider, without a kernel
+    ├── interact        figures with a slider and a live network, without a kernel
     ├── computer        where a measurement was made
     ├── checks          errors that say what was expected and what was passed
     ├── bench           our layers against torch.nn, as ratios of alternating runs

@@ -146,7 +146,7 @@ def one_step(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Discard what is written to the standard error's descriptor: the profiler's own notes."""
     kept = os.dup(2)
     with open(os.devnull, "wb") as nowhere:
@@ -169,7 +169,7 @@ def peak_memory(step: Callable[[], object], runs: int = 3) -> int:
     step()
     rises: list[int] = []
     for _ in range(runs):
-        with _quiet(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+        with quiet(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
             step()
         taken = list(accumulate(memory_changes(found), initial=0))
         rises.append(max(now - low for now, low in zip(taken, accumulate(taken, min), strict=True)))

@@ -1,13 +1,16 @@
 """From a model's scores to text: draw symbol after symbol, or search for the best text."""
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from rnncourse.checks import check_at_least, check_shape, check_type
+from rnncourse.checks import check_at_least, check_choice, check_shape, check_type
 
 State = TypeVar("State")
 
@@ -336,3 +339,168 @@ def _select(state: Any, rows: Tensor, axis: int, batch: int) -> Any:
     raise TypeError(
         f"state: expected tensors, in tuples or lists at any depth, got {type(state).__name__}"
     )
+
+
+def ctc_greedy(log_probs: ArrayLike, blank: int = 0) -> list[int]:
+    """Read the likeliest path of a CTC network: the best class at each step, then collapse.
+
+    Collapsing removes repeats first and blanks second (Graves et al., 2006).
+
+    Parameters
+    ----------
+    log_probs
+        Of C classes at T steps, ``(T, C)``; scores that are not normalized do as well.
+    blank
+        Class of the blank.
+
+    Returns
+    -------
+    labels
+        The text, without blanks.
+
+    Raises
+    ------
+    ValueError
+        If the shape is wrong, or the blank is not one of the classes.
+
+    Examples
+    --------
+    >>> ctc_greedy(np.log([[0.1, 0.9], [0.1, 0.9], [0.8, 0.2], [0.3, 0.7]]))
+    [1, 1]
+    """
+    scores = _ctc_scores(log_probs, blank)
+    path = [-1, *scores.argmax(1).tolist()]
+    return [now for old, now in itertools.pairwise(path) if now not in (old, blank)]
+
+
+class CTCText(NamedTuple):
+    """A text that :func:`ctc_beam_search` found.
+
+    Attributes
+    ----------
+    labels
+        Without blanks.
+    score
+        What the search maximizes.
+    log_prob
+        Log probability of all paths of this text that the search kept.
+    """
+
+    labels: tuple[int, ...]
+    score: float
+    log_prob: float
+
+
+def ctc_beam_search(
+    log_probs: ArrayLike,
+    beam: int,
+    *,
+    language: Callable[[tuple[int, ...]], ArrayLike] | None = None,
+    weight: float = 1.0,
+    bonus: float = 0.0,
+    end: int | None = None,
+    blank: int = 0,
+) -> list[CTCText]:
+    """Look for the most probable texts of a CTC network, with the help of a language model.
+
+    Greedy decoding finds the best *path*. One text has many paths, and this search adds them up:
+    for each beginning of a text it keeps the probability of the paths that end with a blank and of
+    those that end with the last label (prefix beam search; Hannun et al., 2014). It looks for the
+    largest ``log p(text | sound) + weight * log p(text) + bonus * len(text)``.
+
+    Parameters
+    ----------
+    log_probs
+        Of C classes at T steps, ``(T, C)``.
+    beam
+        How many beginnings to keep after each step.
+    language
+        Takes a beginning, and returns the log probabilities of the next label, ``(C,)`` or longer.
+        None means that all texts are equally likely.
+    weight
+        How much the language model counts.
+    bonus
+        Added for each label, since each label makes a text less likely.
+    end
+        Where ``language`` puts the log probability that the text is over; None if it has no end.
+    blank
+        Class of the blank.
+
+    Returns
+    -------
+    texts
+        At most ``beam``, the best first; none of them is impossible.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, shape or range.
+
+    Examples
+    --------
+    The best path is two blanks, with 0.36. But 1 has three paths: 0.24 + 0.24 + 0.16.
+
+    >>> chances = np.log([[0.6, 0.4], [0.6, 0.4]])
+    >>> ctc_greedy(chances)
+    []
+    >>> best = ctc_beam_search(chances, beam=4)[0]
+    >>> best.labels, round(math.exp(best.log_prob), 2)
+    ((1,), 0.64)
+    """
+    scores = _ctc_scores(log_probs, blank)
+    check_at_least("beam", beam, 1)
+    prior: dict[tuple[int, ...], float] = {(): 0.0}  # weighted, of each beginning
+    following: dict[tuple[int, ...], list[float]] = {}
+
+    def likes(text: tuple[int, ...], label: int) -> float:
+        if language is None:
+            return bonus
+        if text not in following:
+            following[text] = np.asarray(language(text), np.float64).tolist()
+        return weight * following[text][label] + bonus
+
+    kept: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -math.inf)}
+    # log probabilities of paths that end with a blank, and with the last label
+    for row in scores.tolist():
+        new: dict[tuple[int, ...], list[float]] = {}
+        for text, (silent, voiced) in kept.items():
+            both = _log_sum(silent, voiced)
+            cell = new.setdefault(text, [-math.inf, -math.inf])
+            cell[0] = _log_sum(cell[0], both + row[blank])
+            if text:
+                cell[1] = _log_sum(cell[1], voiced + row[text[-1]])
+            for label, chance in enumerate(row):
+                if label == blank:
+                    continue
+                longer = (*text, label)
+                if longer not in prior:
+                    prior[longer] = prior[text] + likes(text, label)
+                # After the same label there must have been a blank.
+                start = silent if text and text[-1] == label else both
+                cell = new.setdefault(longer, [-math.inf, -math.inf])
+                cell[1] = _log_sum(cell[1], start + chance)
+        ranked = sorted(new, key=lambda text: -(_log_sum(*new[text]) + prior[text]))
+        possible = [text for text in ranked[:beam] if max(new[text]) > -math.inf]
+        kept = {text: (new[text][0], new[text][1]) for text in possible}
+    found = []
+    for text, pair in kept.items():
+        log_prob = _log_sum(*pair)
+        over = 0.0 if end is None else likes(text, end) - bonus
+        found.append(CTCText(text, log_prob + prior[text] + over, log_prob))
+    return sorted(found, key=lambda text: -text.score)
+
+
+def _log_sum(a: float, b: float) -> float:
+    """Return ``log(exp(a) + exp(b))``."""
+    if a < b:
+        a, b = b, a
+    return a if b == -math.inf else a + math.log1p(math.exp(b - a))
+
+
+def _ctc_scores(log_probs: ArrayLike, blank: int) -> NDArray[np.float64]:
+    scores = np.asarray(log_probs, np.float64)
+    check_shape("log_probs", scores.shape, ("T", "C"))
+    check_choice("blank", blank, range(scores.shape[1]))
+    if np.isnan(scores).any():
+        raise ValueError("log_probs: expected no NaN")
+    return scores

@@ -1,4 +1,4 @@
-"""Figures that the reader operates in the page, and texts whose words carry numbers.
+"""Figures, sounds and a network that the reader operates in the page; texts with numbers.
 
 They need no kernel and no other server.
 """
@@ -9,14 +9,17 @@ import io
 import json
 import math
 import re
+import wave
 from collections.abc import Sequence
 from string import Template
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from rnncourse.checks import check_at_least
+from rnncourse.checks import check_at_least, check_shape
 
 # Buttons and a range input work with the keyboard and with screen readers as they are.
 _PAGE = Template("""\
@@ -27,7 +30,7 @@ _PAGE = Template("""\
 <button type="button" aria-label="previous" style="$button">◀</button>
 <input type="range" min="0" max="$last" value="$start" step="1" aria-label="$name"
   style="flex:1;min-width:8em;min-height:2.75em">
-<button type="button" aria-label="next" style="$button">▶</button>
+<button type="button" aria-label="next" style="$button">▶</button>$play_button
 <output aria-live="polite"
   style="flex-basis:100%;text-align:center;font:1rem sans-serif">$label</output>
 </figcaption>
@@ -47,7 +50,7 @@ _PAGE = Template("""\
   };
   slider.addEventListener("input", () => show(+slider.value));
   back.addEventListener("click", () => show(+slider.value - 1));
-  on.addEventListener("click", () => show(+slider.value + 1));
+  on.addEventListener("click", () => show(+slider.value + 1));$play_script
   bar.style.display = "flex";
   show($start);
 })();
@@ -56,12 +59,57 @@ _PAGE = Template("""\
 """)
 
 
+# A film starts when asked, and stops when the reader asks or touches another control. While it
+# runs, screen readers are not told of each picture.
+_PLAY_BUTTON = """
+<button type="button" style="$button;padding:0 .6em">play</button>"""
+_PLAY_SCRIPT = """
+  const film = box.querySelectorAll("button")[2];
+  let clock = 0;
+  const stop = () => {
+    clearInterval(clock);
+    clock = 0;
+    film.textContent = "play";
+    label.setAttribute("aria-live", "polite");
+  };
+  film.addEventListener("click", () => {
+    if (clock) return stop();
+    film.textContent = "stop";
+    label.setAttribute("aria-live", "off");
+    clock = setInterval(() => show((+slider.value + 1) % frames.length), $milliseconds);
+  });
+  for (const control of [slider, back, on])
+    control.addEventListener(control == slider ? "input" : "click", stop);"""
+
+# Players of the browser: they work by keyboard, start on request only, and one stops the others.
+_SOUNDS = Template("""\
+<figure id="$id" class="sounds" style="margin:1em 0;max-width:44rem">
+$players
+<script>
+(() => {
+  const players = document.querySelectorAll("#$id audio");
+  for (const one of players) one.addEventListener("play", () => {
+    for (const other of document.querySelectorAll("figure.sounds audio"))
+      if (other !== one) other.pause();
+  });
+})();
+</script>
+</figure>
+""")
+
+_PLAYER = """\
+<div style="display:flex;flex-wrap:wrap;align-items:center;gap:.3em 1em;margin:.4em 0">
+<audio controls preload="none" aria-label="{label}" style="height:2.75em;width:17rem;\
+max-width:100%" src="{url}"></audio>
+<span>{label}</span>
+</div>"""
+
 _BUTTON = "min-width:2.75em;min-height:2.75em;border:1px solid;border-radius:6px;"
 _BUTTON += "background:none;color:inherit"
 
 
 class Frames:
-    """What :func:`frames` and :func:`colored_words` make; a notebook shows it as HTML."""
+    """What the functions of this module make; a notebook shows it as HTML."""
 
     def __init__(self, page: str) -> None:
         self._page = page
@@ -77,8 +125,9 @@ def frames(
     name: str,
     alts: Sequence[str],
     start: int = 0,
+    play: float | None = None,
 ) -> Frames:
-    """Put figures behind a slider that works in the page itself.
+    """Put figures behind a slider that works in the page itself, or show them as a film.
 
     Each figure becomes a PNG of few colors inside the page, so nothing is fetched. With scripts
     switched off, only the picture at ``start`` is shown.
@@ -95,6 +144,9 @@ def frames(
         Text in place of each picture, for those who do not see it.
     start
         Which picture is shown first.
+    play
+        If given, a button plays the figures as a film, again and again, and stops it. Each is shown
+        for so many seconds. The film does not start by itself.
 
     Returns
     -------
@@ -105,7 +157,7 @@ def frames(
     ------
     ValueError
         If there is no figure, there is not one label and one alternative text per figure, one of
-        these is empty, or ``start`` is not one of the figures.
+        these is empty, ``start`` is not one of the figures, or ``play`` is below 0.1 seconds.
     """
     if not figures:
         raise ValueError("figures: expected at least one, got none")
@@ -116,14 +168,19 @@ def frames(
             raise ValueError(f"{what}: expected a text for each figure, got an empty one")
     if not 0 <= start < len(figures):
         raise ValueError(f"start: expected 0 to {len(figures) - 1}, got {start}")
+    if play is not None and not 0.1 <= play < math.inf:
+        raise ValueError(f"play: expected at least 0.1 seconds, or None, got {play}")
     pictures = [_png(figure) for figure in figures]
     rows = [(url, alt, label) for (url, _), alt, label in zip(pictures, alts, labels, strict=True)]
     width, height = pictures[start][1]
+    wait = str(round(1000 * (play or 0)))
     return Frames(
         _PAGE.substitute(
             id="frames-" + re.sub(r"\W+", "-", name.lower()).strip("-"),
             name=html.escape(name),
             button=_BUTTON,
+            play_button="" if play is None else _PLAY_BUTTON.replace("$button", _BUTTON),
+            play_script="" if play is None else _PLAY_SCRIPT.replace("$milliseconds", wait),
             first=rows[start][0],
             alt=html.escape(alts[start]),
             label=html.escape(labels[start]),
@@ -135,6 +192,107 @@ def frames(
             frames=json.dumps(rows).replace("</", "<\\/"),  # a text cannot end the script
         )
     )
+
+
+_LIVE = """\
+<figure class="live-rnn" id="live-rnn">
+<p>On <a href="https://rnncourse.github.io/rnncourse/notebooks/shipping.html#live-rnn">the site of \
+the course</a>, with scripts switched on, a button here loads chapter 3's network: you type, and \
+see what it expects next.</p>
+<script>
+(() => {
+  const box = document.getElementById("live-rnn"), sentence = box.querySelector("p").outerHTML;
+  const root = document.documentElement.dataset.content_root; // Sphinx says where its pages begin
+  if (root === undefined) return;
+  box.innerHTML = `<p>The network is 0.3 MB. It runs in this page and sends nothing.</p>
+<button type="button" style="$button;padding:0 1em">Load the network</button>`;
+  const load = (name) => new Promise((done, failed) => {
+    const script = document.createElement("script");
+    [script.onload, script.onerror] = [done, failed];
+    script.src = `${root}_static/${name}`;
+    document.head.append(script);
+  });
+  box.querySelector("button").addEventListener("click", async (event) => {
+    event.target.disabled = true;
+    try {
+      await load("live-rnn-weights.js");
+      await load("live-rnn.js");
+    } catch {
+      box.innerHTML = sentence;
+    }
+  });
+})();
+</script>
+</figure>
+""".replace("$button", _BUTTON)
+
+
+def live_network() -> Frames:
+    """Show chapter 3's network, which runs in the page, where the page is one of the course's site.
+
+    A button loads two files of the site, the weights and the program. Elsewhere, or without
+    scripts, a sentence says where the network is. One page shows it once.
+
+    Returns
+    -------
+    page
+        To be shown as the last value of a cell.
+
+    Examples
+    --------
+    >>> "Load the network" in live_network()._repr_html_()
+    True
+    """
+    return Frames(_LIVE)
+
+
+def sounds(
+    waveforms: Sequence[ArrayLike], labels: Sequence[str], *, rate: int, name: str
+) -> Frames:
+    """Put sounds into the page, each with a player and a text beside it.
+
+    Nothing plays by itself, and starting one stops the others. Each sound is scaled to the same
+    loudest sample, and stored as 16-bit WAV: 21 KB per second at 8000 samples per second.
+
+    Parameters
+    ----------
+    waveforms
+        The sounds, each ``(N,)``.
+    labels
+        The text beside each, which also stands for it where it cannot be heard.
+    rate
+        Samples per second.
+    name
+        Of the group; different for each group of a page.
+
+    Returns
+    -------
+    page
+        To be shown as the last value of a cell.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no sound, one is not ``(N,)`` or not finite, there is not one label per sound,
+        a label is empty, or ``rate`` is not a whole number of at least 1.
+    """
+    check_at_least("rate", rate, 1)
+    check_at_least("len(waveforms)", len(waveforms), 1)
+    if len(labels) != len(waveforms):
+        raise ValueError(f"labels: expected {len(waveforms)}, one per sound, got {len(labels)}")
+    if not all(label.strip() for label in labels):
+        raise ValueError("labels: expected a text for each sound, got an empty one")
+    players = []
+    for i, (waveform, label) in enumerate(zip(waveforms, labels, strict=True)):
+        x = np.asarray(waveform, np.float64)
+        check_shape(f"waveforms[{i}]", x.shape, ("N",))
+        if not np.isfinite(x).all():
+            raise ValueError(f"waveforms[{i}]: expected finite samples")
+        loudest = np.abs(x).max() or 1.0
+        url = _wav(np.round(x / loudest * 29_000).astype("<i2"), rate)
+        players.append(_PLAYER.format(label=html.escape(label), url=url))
+    ident = "sounds-" + re.sub(r"\W+", "-", name.lower()).strip("-")
+    return Frames(_SOUNDS.substitute(id=ident, players="\n".join(players)))
 
 
 def colored_words(
@@ -202,6 +360,78 @@ def colored_words(
         f'{above}<div>{" ".join(marked)}</div><figcaption style="color:#222;line-height:1.5">'
         f"Largest: {html.escape(listed)}</figcaption></figure>"
     )
+
+
+def sound(
+    samples: ArrayLike, rate: int, *, label: str, description: str, midi: bytes | None = None
+) -> Frames:
+    """Show a sound with the browser's own controls; it does not start by itself.
+
+    It becomes a WAV file of eight bits inside the page, so nothing is fetched: at 8000 samples per
+    second, ten seconds add some 107 KB.
+
+    Parameters
+    ----------
+    samples
+        Pressure ``(T,)`` in [-1, 1].
+    rate
+        Samples per second.
+    label
+        Title above, and the name of the control for screen readers.
+    description
+        What is heard, for those who do not hear it; stands below.
+    midi
+        A MIDI file of the same music, offered for download.
+
+    Returns
+    -------
+    page
+        To be shown as the last value of a cell.
+
+    Raises
+    ------
+    ValueError
+        If the samples are not ``(T,)`` finite numbers in [-1, 1], the rate is below 1000, or a
+        text is empty.
+
+    Examples
+    --------
+    >>> page = sound([0, 1, 0, -1], 8000, label="A click", description="One short click.")
+    >>> "controls" in page._repr_html_(), "autoplay" in page._repr_html_()
+    (True, False)
+    """
+    samples = np.asarray(samples, np.float64)
+    check_shape("samples", samples.shape, ("T",))
+    check_at_least("rate", rate, 1000)
+    if not (np.isfinite(samples).all() and np.abs(samples).max() <= 1):
+        raise ValueError("samples: expected finite numbers from -1 to 1, got others")
+    for name, text in (("label", label), ("description", description)):
+        if not text.strip():
+            raise ValueError(f"{name}: expected a text, got an empty one")
+    url = _wav(np.rint(127.5 + 127 * samples).astype(np.uint8), rate)
+    link = ""
+    if midi is not None:
+        name = re.sub(r"\W+", "-", label.lower()).strip("-") + ".mid"
+        data = base64.b64encode(midi).decode()
+        link = f' <a download="{name}" href="data:audio/midi;base64,{data}">MIDI file</a>'
+    return Frames(
+        '<figure class="sound" style="margin:1em 0;max-width:44rem">'
+        f'<div style="font-weight:bold">{html.escape(label)}</div>'
+        f'<audio controls preload="metadata" aria-label="{html.escape(label)}" src="{url}" '
+        'style="width:100%"></audio>'
+        f"<figcaption>{html.escape(description)}{link}</figcaption></figure>"
+    )
+
+
+def _wav(samples: NDArray[np.integer], rate: int) -> str:
+    """Return whole numbers ``(T,)``, of one byte or two, as the data URL of a WAV file."""
+    raw = io.BytesIO()
+    with wave.open(raw, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(samples.itemsize)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return "data:audio/wav;base64," + base64.b64encode(raw.getvalue()).decode()
 
 
 def _png(figure: Figure) -> tuple[str, tuple[int, int]]:

@@ -202,32 +202,94 @@ def share(text: str) -> float:
     return value
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Adds the default to what is said of an argument, where there is one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        plain = action.help or ""
+        given = action.default not in (None, argparse.SUPPRESS)
+        return f"{plain} (default: %(default)s)" if given else plain
+
+
+EPILOG = """\
+examples:
+  python -m rnncourse.train --out run
+  python -m rnncourse.train --out tales --text a.txt b.txt --cell lstm --hidden 512
+  torchrun --nproc-per-node 2 --max-restarts 3 -m rnncourse.train --out run
+
+in the folder of --out:
+  log.csv         loss of each step; validation loss at each checkpoint, in nats
+  checkpoint.pt   what training needs to go on, the weights among it
+  settings.json   the arguments; another model or text needs another folder
+  corpus          the encoded text, read from the disk piece by piece
+
+Stop it with Ctrl-C, or kill it: the same command goes on from the checkpoint.
+Several processes share each batch, and the loss is that of one process.
+"""
+
+
 def parser() -> argparse.ArgumentParser:
     """Return what reads the command line."""
     made = argparse.ArgumentParser(
         prog="python -m rnncourse.train",
+        usage="%(prog)s --out FOLDER [--text FILE ...] [options]",
         description="Train a model of characters. The same command goes on where it was stopped.",
-        epilog="On two processes: torchrun --nproc-per-node 2 -m rnncourse.train …",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        epilog=EPILOG,
+        formatter_class=_Help,
     )
     add = made.add_argument_group("text and files").add_argument
-    add("--out", type=Path, required=True, help="folder for checkpoint, log and encoded text")
-    add("--text", type=Path, nargs="+", help="UTF-8 files of any size (default: Python's manual)")
-    add("--held-out", type=share, default=0.1, help="share of the text for validation, at its end")
+    add(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="for checkpoint, log and encoded text; made if it is not there",
+    )
+    add(
+        "--text",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="UTF-8 files of any size, read in this order; without it, Python's manual",
+    )
+    add(
+        "--held-out",
+        type=share,
+        default=0.1,
+        metavar="SHARE",
+        help="share of the text for validation, at its end",
+    )
     add = made.add_argument_group("model").add_argument
     add("--cell", choices=CELLS, default="gru", help="recurrent layer")
-    add("--embed", type=whole_number, default=64, help="features of a character")
-    add("--hidden", type=whole_number, default=256, help="units of a layer")
-    add("--layers", type=whole_number, default=1, help="recurrent layers")
+    add("--embed", type=whole_number, default=64, metavar="N", help="features of a character")
+    add("--hidden", type=whole_number, default=256, metavar="N", help="units of a layer")
+    add("--layers", type=whole_number, default=1, metavar="N", help="recurrent layers")
     add = made.add_argument_group("training").add_argument
-    add("--steps", type=whole_number, default=1000, help="updates in all")
-    add("--batch", type=whole_number, default=16, help="streams, over all processes")
-    add("--length", type=whole_number, default=64, help="characters of a stream in one step")
-    add("--rate", type=positive, default=6e-3, help="learning rate at the start of its cosine")
-    add("--clip", type=positive, default=1.0, help="largest norm of all gradients together")
-    add("--seed", type=int, default=0, help="of the first weights")
-    add("--every", type=whole_number, default=100, help="steps between checkpoints")
-    add("--device", choices=("cpu", "cuda"), help="default: a GPU where PyTorch finds one")
+    add("--steps", type=whole_number, default=1000, metavar="N", help="updates in all")
+    add(
+        "--batch",
+        type=whole_number,
+        default=16,
+        metavar="N",
+        help="streams of text side by side, over all processes together",
+    )
+    add(
+        "--length",
+        type=whole_number,
+        default=64,
+        metavar="N",
+        help="characters of each stream in one step",
+    )
+    add(
+        "--rate",
+        type=positive,
+        default=6e-3,
+        help="learning rate at the start; it falls to 0 along a cosine",
+    )
+    add("--clip", type=positive, default=1.0, metavar="NORM", help="longest gradient allowed")
+    add("--seed", type=int, default=0, metavar="N", help="of the first weights")
+    add("--every", type=whole_number, default=100, metavar="N", help="steps between checkpoints")
+    add("--device", choices=("cpu", "cuda"), help="without it, a GPU where PyTorch finds one")
     return made
 
 

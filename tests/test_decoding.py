@@ -1,12 +1,13 @@
 import itertools
 from collections import namedtuple
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnncourse.decoding import beam_search, generate, sample_next
+from rnncourse.decoding import beam_search, ctc_beam_search, ctc_greedy, generate, sample_next
 
 
 def generator(seed=0):
@@ -341,3 +342,59 @@ def test_a_bad_search_is_refused(arguments, message):
     }
     with pytest.raises((TypeError, ValueError), match=message):
         beam_search(**given | arguments)
+
+
+def collapse(path, blank):
+    return tuple(k for k, _ in itertools.groupby(path) if k != blank)
+
+
+@pytest.mark.parametrize("blank", [0, 2])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_wide_ctc_beam_sums_all_paths(seed, blank):
+    T, C = 5, 3
+    rng = np.random.default_rng(seed)
+    log_probs = np.log(rng.dirichlet(np.ones(C), T))
+    chances = {}
+    for path in itertools.product(range(C), repeat=T):
+        text = collapse(path, blank)
+        p = np.exp(sum(log_probs[t, c] for t, c in enumerate(path)))
+        chances[text] = chances.get(text, 0) + p
+    found = ctc_beam_search(log_probs, 1000, blank=blank)
+    assert {text.labels for text in found} == set(chances)
+    for text in found:
+        assert np.exp(text.log_prob) == pytest.approx(chances[text.labels])
+        assert text.score == text.log_prob
+    assert found == sorted(found, key=lambda text: -text.score)
+    best_path = tuple(log_probs.argmax(1))
+    assert tuple(ctc_greedy(log_probs, blank)) == collapse(best_path, blank)
+
+
+@pytest.mark.parametrize(("weight", "bonus"), [(1.0, 0.0), (0.5, 0.7), (2.0, -0.3)])
+def test_a_language_model_counts_for_each_label_and_the_end(weight, bonus):
+    rng = np.random.default_rng(1)
+    log_probs = np.log(rng.dirichlet(np.ones(3), 4))
+    table = np.log(rng.dirichlet(np.ones(3), 4))  # by the last label, 3 before any
+
+    def language(text):
+        return table[text[-1] if text else 3]
+
+    plain = {text.labels: text.log_prob for text in ctc_beam_search(log_probs, 1000)}
+    found = ctc_beam_search(log_probs, 1000, language=language, weight=weight, bonus=bonus, end=0)
+    for labels, score, log_prob in found:
+        prior = sum(language(labels[:i])[label] for i, label in enumerate(labels))
+        expected = plain[labels] + weight * (prior + language(labels)[0]) + bonus * len(labels)
+        assert score == pytest.approx(expected)
+        assert log_prob == pytest.approx(plain[labels])
+
+
+def test_a_narrow_ctc_beam_returns_few_texts_and_bad_arguments_are_refused():
+    log_probs = np.log(np.full((6, 4), 0.25))
+    assert len(ctc_beam_search(log_probs, 2)) == 2
+    with pytest.raises(ValueError, match="log_probs: expected 2 axes"):
+        ctc_greedy(log_probs[0])
+    with pytest.raises(ValueError, match="blank: expected"):
+        ctc_greedy(log_probs, blank=4)
+    with pytest.raises(ValueError, match="beam: expected"):
+        ctc_beam_search(log_probs, 0)
+    with pytest.raises(ValueError, match="log_probs: expected no NaN"):
+        ctc_beam_search(np.full((2, 2), np.nan), 1)

@@ -1,11 +1,15 @@
+import base64
+import io
 import json
 import math
 import re
+import wave
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
-from rnncourse.interact import colored_words, frames
+from rnncourse.interact import colored_words, frames, live_network, sound, sounds
 
 
 def figures(n):
@@ -39,6 +43,16 @@ def test_without_scripts_the_first_picture_is_there():
     assert "data:image/png" in still
 
 
+def test_a_film_waits_for_its_button():
+    text = page(play=0.25)
+    assert text.count("<button") == 3
+    assert ">play</button>" in text
+    assert "frames.length), 250);" in text
+    assert "$" not in re.sub(r"const frames = .*;\n", "", text)
+    assert "setInterval" not in page()
+    assert page().count("<button") == 2
+
+
 def test_texts_are_escaped():
     text = page(name='a "b"', alts=["<i>", "</script>"])
     assert 'alt="&lt;i&gt;"' in text
@@ -60,6 +74,7 @@ def test_the_same_figures_give_the_same_page_and_names_give_ids():
             lambda: frames(figures(1), ["a"], name="x", alts=["a"], start=1),
             "start: expected 0 to 0",
         ),
+        (lambda: page(play=0), "play: expected at least 0.1 seconds"),
     ],
 )
 def test_bad_input(call, message):
@@ -93,3 +108,80 @@ def test_colored_words_refuse_what_they_cannot_show():
         colored_words(["so"], [math.nan])
     with pytest.raises(ValueError, match="top: expected at least 1"):
         colored_words(["so"], [1.0], top=0)
+
+
+def test_the_live_network_says_where_it_is_and_loads_nothing_by_itself():
+    page = live_network()._repr_html_()
+    assert page == live_network()._repr_html_()
+    before_script, script = page.split("<script>")
+    assert "button here loads chapter 3's network" in before_script
+    assert "<button" not in before_script  # where no script runs, there is nothing to press
+    assert "src=" not in before_script
+    assert script.index("addEventListener") < script.index('load("live-rnn-weights.js")')
+
+
+def test_sounds_are_players_that_wait():
+    x = np.sin(np.arange(800) / 5)
+    text = sounds([x, 3 * x], ["a low tone", 'said "two"'], rate=8000, name="Two tones")
+    page = text._repr_html_()
+    assert page.count("<audio controls") == 2
+    assert "autoplay" not in page
+    assert 'id="sounds-two-tones"' in page
+    assert page.count("a low tone") == 2  # beside the player, and read aloud with it
+    assert "&quot;two&quot;" in page
+    assert "http" not in page
+    urls = re.findall(r'src="data:audio/wav;base64,([^"]+)"', page)
+    assert urls[0] == urls[1]  # scaled to the same loudness
+    with wave.open(io.BytesIO(base64.b64decode(urls[0]))) as file:
+        assert (file.getframerate(), file.getsampwidth(), file.getnchannels()) == (8000, 2, 1)
+        y = np.frombuffer(file.readframes(800), "<i2")
+    assert len(y) == 800
+    assert np.abs(y - 29_000 * x / np.abs(x).max()).max() < 1
+
+
+@pytest.mark.parametrize(
+    ("waveforms", "labels", "message"),
+    [
+        ([], [], r"len\(waveforms\): expected"),
+        ([[0.0]], [], "labels: expected 1"),
+        ([[0.0]], [" "], "labels: expected a text"),
+        ([[[0.0]]], ["x"], r"waveforms\[0\]: expected"),
+        ([[float("nan")]], ["x"], r"waveforms\[0\]: expected finite"),
+    ],
+)
+def test_sounds_that_are_none(waveforms, labels, message):
+    with pytest.raises(ValueError, match=message):
+        sounds(waveforms, labels, rate=8000, name="x")
+
+
+def test_a_sound_is_in_the_page_and_waits_to_be_started():
+    samples = np.sin(np.arange(800) / 5)
+    text = sound(samples, 8000, label='A "hum"', description="A <hum>.", midi=b"MThd")._repr_html_()
+    data = re.search(r'src="data:audio/wav;base64,([^"]+)"', text)[1]
+    with wave.open(io.BytesIO(base64.b64decode(data))) as file:
+        assert (file.getnchannels(), file.getframerate(), file.getnframes()) == (1, 8000, 800)
+        heard = np.frombuffer(file.readframes(800), np.uint8)
+    assert np.abs((heard - 127.5) / 127 - samples).max() < 0.005
+    assert "controls" in text
+    assert "autoplay" not in text
+    assert 'aria-label="A &quot;hum&quot;"' in text
+    assert "A &lt;hum&gt;." in text
+    link = re.search(r'download="([^"]+)" href="data:audio/midi;base64,([^"]+)"', text)
+    assert link[1] == "a-hum.mid"
+    assert base64.b64decode(link[2]) == b"MThd"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"samples": [0, 2]}, "samples: expected finite numbers"),
+        ({"samples": [[0.0]]}, "samples: expected 1 axes"),
+        ({"rate": 10}, "rate: expected at least 1000"),
+        ({"label": " "}, "label: expected a text"),
+        ({"description": ""}, "description: expected a text"),
+    ],
+)
+def test_a_sound_that_cannot_be_played_is_refused(change, message):
+    given = {"samples": [0.0], "rate": 8000, "label": "x", "description": "y"} | change
+    with pytest.raises(ValueError, match=message):
+        sound(given.pop("samples"), given.pop("rate"), **given)

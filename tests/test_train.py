@@ -153,6 +153,22 @@ def test_bad_arguments(tmp_path, given, message, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_the_help_is_for_people(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as caught:
+        train.main(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert "None" not in text
+    assert max(map(len, text.splitlines())) <= 85
+    for action in train.parser()._actions:
+        assert action.help, action
+        assert action.option_strings[-1] in text
+    assert "(default: 0.006)" in text
+    for said in ("torchrun --nproc-per-node 2", "log.csv", "checkpoint.pt", "Ctrl-C"):
+        assert said in text
+
+
 def test_a_batch_that_cannot_be_shared(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(SystemExit):

@@ -47,6 +47,7 @@ NEEDS = {
     "rnncourse.torch": "torch",
     "rnncourse.train": "torch",
     "rnncourse.training": "torch",
+    "rnncourse.weights": "notebooks",
 }
 """The extra that declares what a module, or a package with all in it, imports."""
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rnncourse.checks import check_at_least
 from rnncourse.data.digits import Digits
 
 AnyPath = str | os.PathLike[str]
@@ -242,3 +243,78 @@ def read_wav(path: AnyPath) -> tuple[NDArray[np.float32], int]:
         full[:, 4 - width :] = raw
         values = full.view("<i4")[:, 0] / 2**31
     return values.reshape(-1, channels).mean(axis=1).astype(np.float32), rate
+
+
+class SpokenWord(NamedTuple):
+    """A recorded word."""
+
+    samples: NDArray[np.float32]  # (N,), from -1 to 1
+    label: str
+    voice: str  # who speaks
+
+
+def read_spoken_words(
+    directory: AnyPath, labels: Sequence[str], rate: int = 8000
+) -> list[SpokenWord]:
+    """Read the recordings of some words: one folder for each word, the voice in the file's name.
+
+    The spoken words of :mod:`rnncourse.data.download` come like this, and so does a folder of your
+    own: ``seven/anna_1.wav`` is the word *seven*, said by *anna*.
+
+    Parameters
+    ----------
+    directory
+        The folder that holds the folders of the words.
+    labels
+        The words that are wanted, such as ``["zero", "one"]``.
+    rate
+        Samples per second of the result; recordings with other rates are converted.
+
+    Returns
+    -------
+    words
+        A list, in the order of the labels and of the files' names. What a file's name has before
+        its first underscore is the voice.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no ``.wav`` file for a word.
+    TypeError, ValueError
+        If ``rate`` is not a whole number of at least 1, or a file is not uncompressed sound or is
+        cut short.
+    """
+    check_at_least("rate", rate, 1)
+    found = []
+    for label in labels:
+        paths = sorted((Path(directory) / label).glob("*.wav"))
+        if not paths:
+            raise FileNotFoundError(f"{Path(directory) / label}: expected .wav files, got none")
+        for path in paths:
+            samples, its_rate = read_wav(path)
+            voice = path.stem.partition("_")[0]
+            found.append(SpokenWord(resample(samples, its_rate, rate), label, voice))
+    return found
+
+
+def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
+    """Change the samples per second of a sound; frequencies that the new rate cannot hold go.
+
+    Parameters
+    ----------
+    samples
+        ``(N,)``.
+    rate, new_rate
+        Samples per second, before and after.
+
+    Returns
+    -------
+    samples
+        ``(N * new_rate / rate,)``, rounded.
+    """
+    n = round(len(samples) * new_rate / rate)
+    if rate == new_rate or n == 0:
+        return samples[:n]
+    spectrum = np.fft.rfft(samples)[: n // 2 + 1]
+    spectrum = np.pad(spectrum, (0, n // 2 + 1 - len(spectrum)))
+    return np.asarray(np.fft.irfft(spectrum, n) * n / len(samples), np.float32)

@@ -31,6 +31,10 @@ PRONUNCIATIONS = tuple(tuple(word.split()) for word in (_SAID + ", N AA IH N").s
 """The phonemes of *zero* to *nine*."""
 
 
+NOISES = ("hiss", "hum", "babble")
+"""The kinds of noise of :func:`draw_noise`."""
+
+
 class Speaker(NamedTuple):
     """Who speaks: pitch in Hz, factors for the formants (a short throat has high ones) and pace."""
 
@@ -136,6 +140,69 @@ def spoken_digits(
     check_at_least("words[1]", words[1], words[0])
     counts = rng.integers(words[0], words[1] + 1, n)
     return [speak(rng.integers(10, size=c).tolist(), draw_speaker(rng), rng) for c in counts]
+
+
+def draw_noise(n: int, rng: np.random.Generator, kind: str = "hiss") -> NDArray[np.float32]:
+    """Draw ``n`` samples of noise, ``(n,)``, with a mean power of 1.
+
+    Parameters
+    ----------
+    n
+        How many samples, at least 1.
+    rng
+        Random generator.
+    kind
+        ``"hiss"``, white noise; ``"hum"``, a machine with 60 overtones of 40 to 60 Hz; or
+        ``"babble"``, four other people who say digits, all at once.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type or range.
+    """
+    check_at_least("n", n, 1)
+    check_type("rng", rng, np.random.Generator)
+    check_choice("kind", kind, NOISES)
+    if kind == "hiss":
+        noise = rng.normal(size=n)
+    elif kind == "hum":
+        overtones = np.arange(1, 61)[:, None]
+        turns = rng.uniform(40, 60) * overtones * np.arange(n) / RATE + rng.random((60, 1))
+        noise = (rng.uniform(0.3, 1, (60, 1)) * np.sin(2 * np.pi * turns)).sum(0)
+    else:
+        noise = np.zeros(n)
+        for _ in range(4):
+            digits = rng.integers(10, size=1 + n // (RATE // 3)).tolist()
+            voice = speak(digits, draw_speaker(rng), rng).waveform
+            noise += np.resize(np.roll(voice, -int(rng.integers(len(voice)))), n)
+    return np.asarray(noise / np.sqrt((noise**2).mean()), np.float32)
+
+
+def mix(waveform: ArrayLike, noise: ArrayLike, snr: float) -> NDArray[np.float32]:
+    """Add noise to a recording, scaled to a signal-to-noise ratio.
+
+    Parameters
+    ----------
+    waveform, noise
+        Sounds of one length, ``(N,)``.
+    snr
+        In dB: at 20 the recording has 100 times the noise's power, at 0 as much.
+
+    Raises
+    ------
+    ValueError
+        If a shape is wrong, ``snr`` is not finite, or the noise is all zero.
+    """
+    wave, other = np.asarray(waveform, np.float64), np.asarray(noise, np.float64)
+    check_shape("waveform", wave.shape, ("N",))
+    check_shape("noise", other.shape, wave.shape)
+    if not np.isfinite(snr):
+        raise ValueError(f"snr: expected a finite number of dB, got {snr}")
+    power = (other**2).mean()
+    if not power > 0:
+        raise ValueError("noise: expected a sound, got zeros alone")
+    scale = np.sqrt((wave**2).mean() / power / 10 ** (snr / 10))
+    return np.asarray(wave + scale * other, np.float32)
 
 
 def log_mel(

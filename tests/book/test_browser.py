@@ -283,6 +283,33 @@ def test_sliders_work_by_keyboard(visit, name):
     assert not seen.problems, seen.problems
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in CHAPTERS if "play=" in (ROOT / f"{name}.md").read_text("utf-8")]
+)
+def test_films_wait_play_and_stop(visit, name):
+    seen = visit()
+    page = seen.page
+    page.goto(f"{seen.site}/{name}.html", wait_until="domcontentloaded")
+    boxes = page.locator("figure.frames").all()
+    films = [box for box in boxes if box.locator("button").count() == 3]
+    assert films, f"{name}: expected a film, made with rnncourse.interact.frames(..., play=...)"
+    for box in films:
+        image, button = box.locator("img"), box.locator("button").last
+        still = image.get_attribute("alt")
+        page.wait_for_timeout(700)
+        assert image.get_attribute("alt") == still, "a film starts only when asked"
+        button.click()
+        page.wait_for_timeout(1200)
+        assert image.get_attribute("alt") != still
+        assert button.inner_text() == "stop"
+        button.click()
+        stopped = image.get_attribute("alt")
+        page.wait_for_timeout(700)
+        assert image.get_attribute("alt") == stopped
+        assert button.inner_text() == "play"
+    assert not seen.problems, seen.problems
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_without_scripts_a_slider_is_a_still_picture(browser, site, name):
     context = browser.new_context(java_script_enabled=False)

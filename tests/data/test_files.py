@@ -10,8 +10,10 @@ from rnncourse.data.files import (
     read_idx,
     read_recordings,
     read_reviews,
+    read_spoken_words,
     read_text_pairs,
     read_wav,
+    resample,
 )
 
 
@@ -167,3 +169,28 @@ def test_folders_and_files_without_sound_are_refused(tmp_path):
         (tmp_path / "a.wav").write_bytes(data)
         with pytest.raises(ValueError, match=r"a\.wav: expected uncompressed \.wav sound"):
             read_recordings(tmp_path)
+
+
+@pytest.mark.parametrize(("rate", "new_rate"), [(16000, 8000), (8000, 16000), (44100, 8000)])
+def test_a_resampled_tone_is_the_same_tone(rate, new_rate):
+    def tone(r):
+        return np.sin(2 * np.pi * 440 * np.arange(r) / r).astype(np.float32)  # one second
+
+    assert np.abs(resample(tone(rate), rate, new_rate) - tone(new_rate)).max() < 1e-3
+    assert np.array_equal(resample(tone(rate), rate, rate), tone(rate))
+
+
+def test_frequencies_that_do_not_fit_go():
+    high = np.sin(2 * np.pi * 6000 * np.arange(16000) / 16000).astype(np.float32)
+    assert np.abs(resample(high, 16000, 8000)).max() < 1e-3
+
+
+def test_spoken_words_come_with_their_voices(tmp_path):
+    for word, file in (("two", "bob_2"), ("two", "anna_1"), ("one", "anna_1"), ("cat", "eve_1")):
+        (tmp_path / word).mkdir(exist_ok=True)
+        write_wav(tmp_path / word / f"{file}.wav", b"\x00\x40" * 160, rate=16000)
+    words = read_spoken_words(tmp_path, ["one", "two"])
+    assert [(w.label, w.voice) for w in words] == [("one", "anna"), ("two", "anna"), ("two", "bob")]
+    assert all(len(w.samples) == 80 for w in words)
+    with pytest.raises(FileNotFoundError, match=r"three: expected \.wav files"):
+        read_spoken_words(tmp_path, ["three"])

@@ -12,9 +12,11 @@ from rnncourse.data.speech import (
     RATE,
     Speaker,
     best_constant,
+    draw_noise,
     draw_speaker,
     labels,
     log_mel,
+    mix,
     pad_speech,
     speak,
     spoken_digits,
@@ -180,3 +182,45 @@ def test_bad_input(call, error, message):
 
 def test_every_phoneme_is_used():
     assert {p for word in PRONUNCIATIONS for p in word} == set(speech.PHONEMES)
+
+
+@pytest.mark.parametrize("kind", speech.NOISES)
+@pytest.mark.parametrize("n", [1, 777, 9000])
+def test_noise_has_power_one_and_repeats(kind, n):
+    noise, again = (draw_noise(n, np.random.default_rng(4), kind) for _ in range(2))
+    assert noise.shape == (n,)
+    assert noise.dtype == np.float32
+    assert (noise**2).mean() == pytest.approx(1, abs=1e-4)
+    assert np.array_equal(noise, again)
+
+
+def test_a_hum_has_lines_and_a_hiss_has_none():
+    def peak(kind):
+        power = np.abs(np.fft.rfft(draw_noise(RATE, np.random.default_rng(0), kind))) ** 2
+        return power.max() / np.median(power)
+
+    assert peak("hum") > 1e4 > 100 > peak("hiss")
+
+
+@pytest.mark.parametrize("snr", [-5, 0, 20])
+def test_mixing_keeps_the_ratio(snr):
+    said = speak([3, 1], VOICE, np.random.default_rng(0)).waveform
+    noise = 7 * draw_noise(len(said), np.random.default_rng(1))
+    added = mix(said, noise, snr).astype(float) - said
+    assert 10 * np.log10((said**2).mean() / (added**2).mean()) == pytest.approx(snr, abs=0.01)
+    assert np.corrcoef(added, noise)[0, 1] > 0.999
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: draw_noise(0, np.random.default_rng(0)), "n: expected"),
+        (lambda: draw_noise(5, np.random.default_rng(0), "rain"), "kind: expected"),
+        (lambda: mix([1.0, 2.0], [1.0], 0), "noise: expected"),
+        (lambda: mix([1.0], [1.0], np.inf), "snr: expected a finite"),
+        (lambda: mix([1.0], [0.0], 0), "noise: expected a sound"),
+    ],
+)
+def test_noises_that_are_none(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
