@@ -10,7 +10,6 @@ TRUTH_VALUES = {
     "06-lstm": 22,
     "07-gru-and-choosing-a-cell": 7,
     "09-encoder-decoder": 2,
-    "10-attention": 3,
     "11-transformer": 3,
 }
 
