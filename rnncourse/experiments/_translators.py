@@ -75,7 +75,7 @@ def translations(model: EncoderDecoder, pairs: list[Pair]) -> list[str]:
     source, lengths, *_ = pad_pairs(pairs, english, spanish)
     state = model.encode(torch.from_numpy(source).to(device), torch.from_numpy(lengths))
     word = torch.full((len(pairs),), spanish["<bos>"], device=device)
-    written, ended = [], torch.zeros(len(pairs), dtype=torch.bool, device=device)
+    written, ended = [], torch.zeros(len(pairs), dtype=torch.bool, device=device)  # type: ignore[var-annotated]
     while len(written) < LONGEST and not ended.all():
         scores, state = model.step(word, state)
         word = scores.argmax(-1)
