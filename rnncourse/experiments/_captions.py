@@ -81,7 +81,7 @@ class Eye(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 5, stride=2, padding=2)
         self.conv2 = nn.Conv2d(16, FEATURES, 3, padding=1)
-        self.where = nn.Parameter(0.1 * torch.randn(PLACES, FEATURES))
+        self.where = nn.Parameter(0.5 * torch.randn(PLACES, FEATURES))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features of each place, and where it is."""
@@ -94,41 +94,37 @@ class Eye(nn.Module):
 class Captioner(nn.Module):
     """An eye and a GRU that writes, with attention over the places or with one vector."""
 
-    def __init__(self, look: str, H: int = 64) -> None:
+    def __init__(self, look: str, H: int = 96) -> None:
         super().__init__()
         V = len(WORDS.tokens)
         self.look, self.eye = look, Eye()
-        self.embed = nn.Embedding(V, 32)
-        self.cell = nn.GRUCell(32 + FEATURES, H)
-        self.query = nn.Linear(H, FEATURES)
+        self.embed, self.gru = nn.Embedding(V, 32), nn.GRU(32, H)
+        self.start = nn.Linear(FEATURES, H)
+        self.query, self.key = nn.Linear(H, 64), nn.Linear(FEATURES, 64)
         self.squeeze = nn.Linear(PLACES * FEATURES, FEATURES)
-        self.start, self.out = nn.Linear(FEATURES, H), nn.Linear(H + FEATURES, V)
+        self.hidden, self.out = nn.Linear(H + FEATURES, H), nn.Linear(H, V)
 
     def begin(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the eye sees, and the first state."""
+        """Return what the eye sees, ``(B, S, 32)``, and the first state, ``(1, B, H)``."""
         places = self.eye(images)  # (B, 49, 32)
         if self.look == "one vector":
             places = self.squeeze(places.flatten(1))[:, None]  # (B, 1, 32)
-        return places, torch.tanh(self.start(places.mean(1)))
+        return places, torch.tanh(self.start(places.mean(1)))[None]
 
-    def step(self, word: Tensor, h: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return scores of the next word ``(B, V)``, the state, and where it looks ``(B, S)``."""
-        scores = torch.einsum("bf,bsf->bs", self.query(h), places)
-        if self.look == "even":
-            scores = torch.zeros_like(scores)
-        weights = scores.softmax(1)
-        glimpse = torch.einsum("bs,bsf->bf", weights, places)
-        h = self.cell(torch.cat([self.embed(word), glimpse], 1), h)
-        return self.out(torch.cat([h, glimpse], 1)), h, weights
+    def write(self, words: Tensor, h: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return scores of the next word ``(B, T, V)``, the state, and the weights ``(B, T, S)``."""
+        states, h = self.gru(self.embed(words), h)
+        states = states.transpose(0, 1)  # (B, T, H)
+        match = self.query(states) @ self.key(places).transpose(1, 2) / 8  # (B, T, S)
+        weights = (0 * match if self.look == "even" else match).softmax(2)
+        glimpse = weights @ places  # (B, T, 32)
+        seen = torch.relu(self.hidden(torch.cat([states, glimpse], 2)))
+        return self.out(seen), h, weights
 
     def forward(self, images: Tensor, words: Tensor) -> Tensor:
         """Return the scores after each of the words, ``(T, B, V)``."""
         places, h = self.begin(images)
-        said = []
-        for word in words:
-            scores, h, _ = self.step(word, h, places)
-            said.append(scores)
-        return torch.stack(said)
+        return self.write(words, h, places)[0].transpose(0, 1)
 
 
 @torch.no_grad()
@@ -136,13 +132,13 @@ def describe(net: Captioner, images: Images) -> tuple[list[str], NDArray[np.floa
     """Write captions, the likeliest word each time; also the weights ``(T, N, S)``."""
     device = next(net.parameters()).device
     places, h = net.begin(torch.from_numpy(images).to(device))
-    word = torch.full((len(images),), WORDS["<bos>"], device=device)
+    word = torch.full((1, len(images)), WORDS["<bos>"], device=device)
     ids, looked = [], []
     for _ in range(LONGEST):
-        scores, h, weights = net.step(word, h, places)
-        word = scores.argmax(1)
-        ids.append(word)
-        looked.append(weights)
+        scores, h, weights = net.write(word, h, places)
+        word = scores[:, 0].argmax(1)[None]
+        ids.append(word[0])
+        looked.append(weights[:, 0])
     texts = []
     for row in torch.stack(ids, 1).tolist():
         end = row.index(WORDS["<eos>"]) if WORDS["<eos>"] in row else LONGEST

@@ -132,3 +132,115 @@ def paint(moves: Floats) -> Floats:
                     inside = ((cell >= 0) & (cell < 8)).all(1)
                     np.add.at(picture, (cell[inside, 1], cell[inside, 0]), share[inside])
     return np.minimum(picture, 1)
+
+
+class Pen(nn.Module):
+    """A GRU that draws: for each move a mixture of Gaussians, and scores of what the pen does."""
+
+    def __init__(self, mixture: int, H: int = 128) -> None:
+        super().__init__()
+        self.mixture = mixture
+        self.gru = nn.GRU(2 + 3 + 10, H)
+        self.out = nn.Linear(H, 5 * mixture + 3)
+
+    def forward(self, x: Tensor, h: Tensor | None = None) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Return log weights ``(T, B, M)``, means and log widths ``(T, B, M, 2)``, pen, state."""
+        states, h = self.gru(x, h)
+        y, M = self.out(states), self.mixture
+        mean, width = y[..., : 4 * M].unflatten(-1, (2, M, 2)).unbind(-3)
+        weight = y[..., 4 * M : 5 * M].log_softmax(-1)
+        return (weight, mean, width.clamp(-5, 2), y[..., 5 * M :]), h
+
+
+def pack(moves: list[Floats], y: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what is read ``(T, B, 15)``, the moves to draw ``(T, B, 2)``, the pen ``(T, B)``.
+
+    What is read is the move before, zeros at first, and the digit that is asked for. After the end
+    the pen is -1, which does not count.
+    """
+    T, B = max(map(len, moves)), len(moves)
+    move, pen = np.zeros((T, B, 2), np.float32), np.full((T, B), -1)
+    for b, m in enumerate(moves):
+        move[: len(m), b], pen[: len(m), b] = m[:, :2], m[:, 2]
+    x = np.zeros((T, B, 15), np.float32)
+    x[1:, :, :2] = move[:-1]
+    x[1:, :, 2:5] = np.eye(4, 3, dtype=np.float32)[pen[:-1]]
+    x[:, np.arange(B), 5 + y] = 1
+    return torch.from_numpy(x), torch.from_numpy(move), torch.from_numpy(pen)
+
+
+def pen_loss(net: Pen, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Return the negative log likelihood per step of the moves and of the pen."""
+    x, move, pen = batch
+    (weight, mean, width, scores), _ = net(x)
+    off = (move[:, :, None] - mean) / width.exp()
+    log_normal = (-0.5 * off**2 - width).sum(-1) - np.log(2 * np.pi)  # (T, B, M)
+    where = -torch.logsumexp(weight + log_normal, -1)  # (T, B)
+    drawn = (pen == INK) | (pen == AIR)
+    nll = where[drawn].sum() + F.cross_entropy(
+        scores.flatten(0, 1), pen.flatten(), ignore_index=-1, reduction="sum"
+    )
+    return nll / (pen >= 0).sum()
+
+
+@torch.no_grad()
+def draw(
+    net: Pen, y: NDArray[np.int64], temperature: float, generator: torch.Generator
+) -> list[Floats]:
+    """Draw digits. A low temperature takes likelier parts of the mixture and smaller deviations."""
+    B, h = len(y), None
+    x = torch.zeros(1, B, 15)
+    x[0, torch.arange(B), 5 + torch.from_numpy(y)] = 1
+    rows = []
+    for _ in range(LONGEST):
+        (weight, mean, width, scores), h = net(x, h)
+        part = _choose(weight[0], temperature, generator)
+        pen = _choose(scores[0], temperature, generator)
+        at = torch.arange(B)
+        noise = torch.randn(B, 2, generator=generator)
+        move = mean[0, at, part] + temperature**0.5 * width[0, at, part].exp() * noise
+        rows.append(torch.cat([move, pen[:, None]], 1))
+        x[0, :, :2], x[0, :, 2:5] = move, F.one_hot(pen, 3)
+    all_moves = torch.stack(rows, 1).numpy()  # (B, T, 3)
+    ends = [int(np.argmax([*(m[:, 2] == END), True])) + 1 for m in all_moves]
+    return [m[:end] for m, end in zip(all_moves, ends, strict=True)]
+
+
+def _choose(scores: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+    if temperature == 0:
+        return scores.argmax(-1)
+    chances = (scores / temperature).softmax(-1)
+    return torch.multinomial(chances, 1, generator=generator)[:, 0]
+
+
+def chain(
+    learn: list[Floats], digits: NDArray[np.int64], y: NDArray[np.int64], order: int,
+    rng: np.random.Generator,
+) -> list[Floats]:  # fmt: skip
+    """Draw without a network: after the last ``order`` moves, go on as some drawing did.
+
+    Moves count as the same if the pen and the direction, one of eight, are. If no drawing has the
+    last moves, fewer have to be the same.
+    """
+
+    def kind(move: NDArray[np.float32]) -> tuple[int, int]:
+        return int(round(float(np.arctan2(move[1], move[0])) / (np.pi / 4))) % 8, int(move[2])
+
+    after: dict[tuple[object, ...], list[NDArray[np.float32]]] = {}
+    for moves, digit in zip(learn, digits, strict=True):
+        past: tuple[object, ...] = ("start",)
+        for move in moves:
+            for n in range(order + 1):
+                after.setdefault((int(digit), *past[len(past) - n :]), []).append(move)
+            past = (*past, kind(move))[-max(order, 1) :]
+    drawings = []
+    for digit in y.tolist():
+        rows: list[NDArray[np.float32]] = []
+        past = ("start",)
+        while len(rows) < LONGEST and not (rows and rows[-1][2] == END):
+            n = next(n for n in range(order, -1, -1) if (digit, *past[len(past) - n :]) in after)
+            options = after[(digit, *past[len(past) - n :])]
+            rows.append(options[rng.integers(len(options))])
+            past = (*past, kind(rows[-1]))[-max(order, 1) :]
+        drawings.append(np.array(rows))
+    return drawings
