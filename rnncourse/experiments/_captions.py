@@ -35,7 +35,7 @@ class Split(NamedTuple):
 
 
 def split_of(seed: int) -> Split:
-    """Return what a seed withholds: three looks, such as red triangles, and a fifth of the pairs."""
+    """Return what a seed withholds: three looks (red triangles, say), and a fifth of the pairs."""
     rng = np.random.default_rng([seed, 9])
     colors = rng.permutation(list(COLORS))[:3].tolist()
     looks = set(zip(colors, rng.permutation(SHAPES).tolist(), strict=True))
@@ -75,7 +75,7 @@ def encode(texts: list[str]) -> Ids:
 
 
 class Eye(nn.Module):
-    """Two rounds of filters, which halve the sides: ``(B, 28, 28, 3)`` to 49 places ``(B, 49, 32)``."""
+    """Two rounds of filters: pictures ``(B, 28, 28, 3)`` to 49 places ``(B, 49, 32)``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,11 +112,11 @@ class Captioner(nn.Module):
         return places, torch.tanh(self.start(places.mean(1)))[None]
 
     def write(self, words: Tensor, h: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return scores of the next word ``(B, T, V)``, the state, and the weights ``(B, T, S)``."""
+        """Return scores of the next word ``(B, T, V)``, the state, and weights ``(B, T, S)``."""
         states, h = self.gru(self.embed(words), h)
         states = states.transpose(0, 1)  # (B, T, H)
         match = self.query(states) @ self.key(places).transpose(1, 2) / 8  # (B, T, S)
-        weights = (0 * match if self.look == "even" else match).softmax(2)
+        weights = match.softmax(2)
         glimpse = weights @ places  # (B, T, 32)
         seen = torch.relu(self.hidden(torch.cat([states, glimpse], 2)))
         return self.out(seen), h, weights
@@ -161,7 +161,7 @@ class PartsReader(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the scores of each part, ``(B, 2)``, ``(B, 4)`` and so on."""
         scores: Tensor = self.out(torch.relu(self.hidden(self.eye(images).flatten(1))))
-        return scores.split(SLOTS, 1)
+        return torch.split(scores, list(SLOTS), 1)
 
 
 def parts_of(scenes: list[Scene]) -> Ids:

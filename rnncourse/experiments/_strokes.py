@@ -1,6 +1,7 @@
 """Handwritten digits as strokes of a pen, and a network that draws them."""
 
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +47,7 @@ def _near(point: tuple[int, int], points: set[tuple[int, int]]) -> list[tuple[in
 def trace(line: NDArray[np.bool_]) -> list[Floats]:
     """Follow the lines of one picture, from an end at the top, and as straight as possible."""
     points = {(int(y), int(x)) for y, x in np.argwhere(line)}
-    left, strokes = set(points), []
+    left, strokes = set(points), list[Floats]()
     while left:
         ends = [p for p in left if len(_near(p, left)) == 1]
         here = min(ends or left)
@@ -121,13 +122,13 @@ def paint(moves: Floats) -> Floats:
     """Paint a drawing, ``(8, 8)``: how much of a line passes through each cell, 1 at most."""
     picture = np.zeros((8, 8), np.float32)
     for stroke in points(moves):
-        for a, b in zip(stroke[:-1], stroke[1:], strict=True):
+        for a, b in pairwise(stroke):
             n = int(np.hypot(*(b - a))) * 2 + 2
             at = (a + (b - a) * np.linspace(0, 1, n)[:, None]) / UNIT - 0.5  # in cells
             low = np.floor(at).astype(int)
             for i in (0, 1):
                 for j in (0, 1):
-                    cell = low + (i, j)
+                    cell = low + np.array([i, j])
                     share = np.prod(1 - np.abs(at - cell), 1) * np.hypot(*(b - a)) / UNIT / n
                     inside = ((cell >= 0) & (cell < 8)).all(1)
                     np.add.at(picture, (cell[inside, 1], cell[inside, 0]), share[inside])
@@ -152,7 +153,7 @@ class Pen(nn.Module):
         return (weight, mean, width.clamp(-5, 2), y[..., 5 * M :]), h
 
 
-def pack(moves: list[Floats], y: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+def pack(moves: list[Floats], y: NDArray[np.int64]) -> tuple[Tensor, ...]:
     """Return what is read ``(T, B, 15)``, the moves to draw ``(T, B, 2)``, the pen ``(T, B)``.
 
     What is read is the move before, zeros at first, and the digit that is asked for. After the end
@@ -169,7 +170,7 @@ def pack(moves: list[Floats], y: NDArray[np.int64]) -> tuple[Tensor, Tensor, Ten
     return torch.from_numpy(x), torch.from_numpy(move), torch.from_numpy(pen)
 
 
-def pen_loss(net: Pen, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+def pen_loss(net: Pen, batch: tuple[Tensor, ...]) -> Tensor:
     """Return the negative log likelihood per step of the moves and of the pen."""
     x, move, pen = batch
     (weight, mean, width, scores), _ = net(x)
@@ -224,7 +225,7 @@ def chain(
     """
 
     def kind(move: NDArray[np.float32]) -> tuple[int, int]:
-        return int(round(float(np.arctan2(move[1], move[0])) / (np.pi / 4))) % 8, int(move[2])
+        return round(float(np.arctan2(move[1], move[0])) / (np.pi / 4)) % 8, int(move[2])
 
     after: dict[tuple[object, ...], list[NDArray[np.float32]]] = {}
     for moves, digit in zip(learn, digits, strict=True):

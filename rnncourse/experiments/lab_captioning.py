@@ -4,16 +4,15 @@ A picture shows two things out of 24 kinds, in one of four relations, and has tw
 
 What varies
     The model: an eye (a convolutional network) and a GRU that writes, with *attention* over the 49
-    places of the eye, with *even* weights held at 1/49, or with *one vector* made of all places by
-    a linear map; *parts*, the same eye with a classifier for each part of the caption, which has
+    places of the eye, or with *one vector* made of all places by a linear map; *parts*, the same eye with a classifier for each part of the caption, which has
     the grammar built in; the caption of the *nearest* picture of training; the most *frequent*
     caption. The learning rate. Whether training withholds something: three *looks* (a color with
     a shape) and a fifth of the pairs of kinds, or nothing. The seed, which also draws what is
     withheld.
 
 What is held equal
-    3000 pictures of training with one caption each, 900 updates of 32 of them, Adam, warm-up and
-    cosine, and clipping at norm 1. The 300 pictures of each test.
+    3000 pictures of training with one caption each, 1200 updates of 32 of them for those that write
+    (400 for *parts*, which needs no more), Adam, warm-up and cosine, and clipping at norm 1. The 300 pictures of each test.
 
 How each side is tuned
     Each network has two learning rates; ``valid``, the truth on 300 more pictures like those of
@@ -47,8 +46,8 @@ from rnncourse.training import DivergenceError, fit
 
 __all__ = ["CHEAP", "SEEDS", "SETTINGS", "TESTS", "learned", "run", "shown", "train"]
 
-WRITERS = ("attention", "even", "one vector")
-RATES = (0.004, 0.01)
+WRITERS = ("attention", "one vector")
+RATES = (0.0025, 0.005)
 SETTINGS = [
     {"model": model, "rate": rate, "withheld": "looks and pairs"}
     for model in (*WRITERS, "parts")
@@ -58,15 +57,16 @@ SETTINGS += [
     {"model": model, "rate": 0, "withheld": "looks and pairs"} for model in ("nearest", "frequent")
 ]
 SETTINGS += [
-    {"model": model, "rate": 0.01, "withheld": "nothing"} for model in ("attention", "parts")
+    {"model": model, "rate": 0.005, "withheld": "nothing"} for model in ("attention", "parts")
 ]
 SEEDS = range(5)
 
-CHEAP = {"model": "parts", "rate": 0.01, "withheld": "looks and pairs"}
+CHEAP = {"model": "parts", "rate": 0.005, "withheld": "looks and pairs"}
 TOLERANCE = {"parameters": 0, "true_known": 5, "bleu_2_known": 4}
 
 TESTS = {"known": "known", "pair": "new pair", "look": "new look"}
-LEARNED, TESTED, BATCH, UPDATES = 3000, 300, 32, 900
+LEARNED, TESTED, BATCH = 3000, 300, 32
+UPDATES = {"attention": 1200, "one vector": 1200, "parts": 400}
 
 
 def learned(seed: int, withheld: str = "looks and pairs") -> Album:
@@ -84,7 +84,9 @@ def shown(seed: int, test: str) -> Album:
 
 def _caption_loss(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     images, words = batch
-    return F.cross_entropy(net(images, words[:-1]).flatten(0, 1), words[1:].flatten(), ignore_index=0)
+    return F.cross_entropy(
+        net(images, words[:-1]).flatten(0, 1), words[1:].flatten(), ignore_index=0
+    )
 
 
 def _parts_loss(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -100,12 +102,13 @@ def train(
     withheld: str,
     seed: int,
     device: str = "cpu",
-    updates: int = UPDATES,
+    updates: int | None = None,
 ) -> Captioner | PartsReader | None:
     """Train a network; None if a loss or gradient was not finite."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = (PartsReader() if model == "parts" else Captioner(model)).to(device)
+    updates = UPDATES[model] if updates is None else updates
     learn, rng = learned(seed, withheld), np.random.default_rng([seed, 5])
     images = torch.from_numpy(learn.images).to(device)
     if model == "parts":
@@ -113,9 +116,7 @@ def train(
     else:
         answers = torch.from_numpy(encode(learn.texts).T.copy()).to(device)
     rows = (torch.from_numpy(rng.integers(len(images), size=BATCH)) for _ in range(updates))
-    batches = (
-        (images[r], answers[r] if model == "parts" else answers[r].T) for r in rows
-    )
+    batches = ((images[r], answers[r] if model == "parts" else answers[r].T) for r in rows)
     optimizer = torch.optim.Adam(net.parameters(), lr=rate, fused=True)
     warm = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=updates, pct_start=0.15)
     loss = _parts_loss if model == "parts" else _caption_loss
