@@ -11,7 +11,8 @@ What varies
 What is held equal
     Seed s is judged by a judge, three nearest neighbors on 8 x 8 pixels, that knows only drawings
     of fold s of five of the forms; the methods learn from the other four. The network has 600
-    updates of 64 drawings, Adam, warm-up and cosine, and clipping at norm 1. 300 drawings are judged.
+    updates of 64 drawings, Adam, warm-up and cosine, and clipping at norm 1. 300 drawings are
+    judged.
 
 How each side is tuned
     The network has one learning rate, and the chain two lengths; ``valid``, the share that a second
