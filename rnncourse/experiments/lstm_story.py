@@ -58,7 +58,7 @@ TOLERANCE = {"learned_at": 150, "food": 0.1, "reach_start": 0.05}
 MOST_UPDATES, CHECK_EVERY = 400, 25
 STORIES, BATCH, INPUTS, UNITS = 4000, 32, 16, 64
 FILLERS = 5
-OTHERS = {"at_6": 0, "at_17": 2, "at_111": 20, "at_322": 60}  # distance: sentences between
+OTHERS = {"at_6": 0, "at_17": 2, "at_111": 20, "at_321": 60}  # distance: sentences between
 MIDDLE = 15  # a word about halfway, in the third sentence of five
 BACK = {"held down": 0.5, "let through": 0.9933}
 
@@ -243,7 +243,7 @@ def run(network: str, gradient: str, rate: float, *, seed: int, device: str) -> 
         ``learned_at``, the updates until more than 0.95 of the foods were right, NaN if that did
         not happen; ``food``, the share at the end; ``updates``, how many were done; ``reach_start``
         and ``reach_end``, :func:`reach` before and after, as training sees it; ``at_6`` to
-        ``at_322``, the share of foods that are right at these distances, without more training;
+        ``at_321``, the share of foods that are right at these distances, without more training;
         for LSTMs ``forget_1`` to ``erased_h``, the share with one of :func:`edits`.
     """
     model, figures = train(network, gradient, rate, seed, device)
