@@ -44,11 +44,11 @@ SIDES = (
     ("plain 64", "as it is"),
     ("plain 136", "as it is"),
 )
-RATES = (0.003, 0.01, 0.03)
+RATES = (0.01, 0.003, 0.03)
 SETTINGS = [
     {"network": network, "gradient": gradient, "rate": rate}
-    for network, gradient in SIDES
     for rate in RATES
+    for network, gradient in SIDES
 ]
 SEEDS = range(5)
 
