@@ -33,6 +33,8 @@ from torch.nn import functional as F
 from rnncourse.data.sentences import pad_sentences, story, vocabulary
 from rnncourse.torch import LSTM, RNN
 
+__all__ = ["SEEDS", "SETTINGS", "accuracy", "edits", "run", "stories"]
+
 SIDES = (
     ("LSTM 5", "as it is"),
     ("LSTM 5", "held down"),
