@@ -54,7 +54,7 @@ SETTINGS = [
 ]
 SEEDS = range(5)
 
-CHEAP = {"network": "LSTM 5", "gradient": "as it is", "rate": 0.01}
+CHEAP = {"network": "LSTM 5", "gradient": "as it is", "rate": 0.003}
 TOLERANCE = {"learned_at": 150, "food": 0.1, "reach_start": 0.05}
 
 MOST_UPDATES, CHECK_EVERY = 400, 25
