@@ -24,12 +24,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from rnncourse.data.text import Vocabulary, python_manual, split_text, stream_batches
-from rnncourse.torch import RNN
+from rnncourse.experiments.character_rnn import BATCH, WINDOW, CharacterRNN, Ids, cross_entropy
+from rnncourse.experiments.character_rnn import bits as bits_of
 
 SETTINGS = [{"epochs": 6}, {"epochs": 1}]
 SEEDS = range(5)
@@ -40,30 +39,12 @@ TOLERANCE = {"float32": 0.08, "bits_8": 0.08, "runtime": 0.1}  # the manual diff
 BITS = (8, 7, 6, 5, 4, 3, 2)
 MATRICES = ("embed.weight", "rnn.weight_ih_l0", "rnn.weight_hh_l0", "out.weight")
 ALONE = 3  # bits, of one matrix alone
-BATCH, WINDOW, SCORED = 16, 64, 32
-
-Ids = NDArray[np.int64]
-
-
-class CharacterModel(nn.Module):
-    """Embedding, one recurrent layer, output."""
-
-    def __init__(self, n_symbols: int, embed_size: int = 64, hidden_size: int = 256) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(n_symbols, embed_size)
-        self.rnn = RNN(embed_size, hidden_size)
-        self.out = nn.Linear(hidden_size, n_symbols)
-
-    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the scores of the next symbol, ``(T, B, V)``, and the last state."""
-        h, state = self.rnn(self.embed(x), state)
-        return self.out(h), state
 
 
 class Step(nn.Module):
     """One step of a model: ``(B,)`` symbols and states ``(B, H)`` to scores and new states."""
 
-    def __init__(self, model: CharacterModel) -> None:
+    def __init__(self, model: CharacterRNN) -> None:
         super().__init__()
         self.embed, self.out = model.embed, model.out
         self.cell = nn.RNNCell(model.embed.embedding_dim, model.out.in_features)
@@ -83,38 +64,26 @@ def manual() -> tuple[Ids, Ids, Vocabulary]:
     return symbols.encode(train), symbols.encode(test), symbols
 
 
-def trained(epochs: int, seed: int, device: str) -> CharacterModel:
+def trained(epochs: int, seed: int, device: str) -> CharacterRNN:
     """Return chapter 3's network, trained as there."""
     train, _, symbols = manual()
     batches = stream_batches(train, BATCH, WINDOW)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = CharacterModel(len(symbols)).to(device)
+        model = CharacterRNN(len(symbols)).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.006)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(batches))
     for _ in range(epochs):
         state = None
         for x, y in batches:
-            scores, state = model(torch.from_numpy(x).to(device), state)
+            loss, state = cross_entropy(model, x, y, state)
             state = state.detach()
-            target = torch.from_numpy(y).to(device).flatten()
-            loss = F.cross_entropy(scores.flatten(0, 1), target)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             falling.step()
     return model
-
-
-@torch.no_grad()
-def bits_per_character(model: CharacterModel, ids: Ids, streams: int = SCORED) -> float:
-    """Return the bits per character of a text, cut into streams that start with an empty state."""
-    ((x, y),) = stream_batches(ids, streams, (len(ids) - 1) // streams)
-    device = next(model.parameters()).device
-    scores, _ = model(torch.from_numpy(x).to(device))
-    target = torch.from_numpy(y).to(device).flatten()
-    return F.cross_entropy(scores.flatten(0, 1), target).item() / math.log(2)
 
 
 def rounded(weight: Tensor, bits: int) -> Tensor:
@@ -124,8 +93,8 @@ def rounded(weight: Tensor, bits: int) -> Tensor:
 
 
 def with_rounded(
-    model: CharacterModel, bits: int, matrices: tuple[str, ...] = MATRICES
-) -> CharacterModel:
+    model: CharacterRNN, bits: int, matrices: tuple[str, ...] = MATRICES
+) -> CharacterRNN:
     """Return a copy of a model with some of its matrices rounded."""
     other = copy.deepcopy(model)
     weights = other.state_dict()
@@ -135,7 +104,7 @@ def with_rounded(
     return other
 
 
-def runtime_bits(model: CharacterModel, ids: Ids) -> float:
+def runtime_bits(model: CharacterRNN, ids: Ids) -> float:
     """Return the bits per character of ONNX Runtime's dynamic quantization, one step at a time."""
     import onnxruntime
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -174,15 +143,15 @@ def run(epochs: int, *, seed: int, device: str) -> dict[str, float]:
         Runtime.
     """
     model, (_, test, _) = trained(epochs, seed, device), manual()
-    figures = {"float32": bits_per_character(model, test)}
+    figures = {"float32": bits_of(model, test)}
     half = copy.deepcopy(model)
     half.load_state_dict({k: w.half().float() for k, w in model.state_dict().items()})
-    figures["float16"] = bits_per_character(half, test)
+    figures["float16"] = bits_of(half, test)
     for bits in BITS:
-        figures[f"bits_{bits}"] = bits_per_character(with_rounded(model, bits), test)
+        figures[f"bits_{bits}"] = bits_of(with_rounded(model, bits), test)
     for name in MATRICES:
         only = with_rounded(model, ALONE, (name,))
-        figures[f"alone_{name}"] = bits_per_character(only, test)
-    figures["whole"] = bits_per_character(model, test, 1)
+        figures[f"alone_{name}"] = bits_of(only, test)
+    figures["whole"] = bits_of(model, test, 1)
     figures["runtime"] = runtime_bits(model, test)
     return figures
