@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from rnncourse.checks import check_at_least, check_shape
+from rnncourse.checks import check_at_least, check_choice, check_shape
 
 # Buttons and a range input work with the keyboard and with screen readers as they are.
 _PAGE = Template("""\
@@ -101,7 +101,7 @@ _PLAYER = """\
 <div style="display:flex;flex-wrap:wrap;align-items:center;gap:.3em 1em;margin:.4em 0">
 <audio controls preload="none" aria-label="{label}" style="height:2.75em;width:17rem;\
 max-width:100%" src="{url}"></audio>
-<span>{label}</span>
+<span>{label}{link}</span>
 </div>"""
 
 _BUTTON = "min-width:2.75em;min-height:2.75em;border:1px solid;border-radius:6px;"
@@ -247,12 +247,18 @@ def live_network() -> Frames:
 
 
 def sounds(
-    waveforms: Sequence[ArrayLike], labels: Sequence[str], *, rate: int, name: str
+    waveforms: Sequence[ArrayLike],
+    labels: Sequence[str],
+    *,
+    rate: int,
+    name: str,
+    bits: int = 16,
+    midi: Sequence[bytes] | None = None,
 ) -> Frames:
     """Put sounds into the page, each with a player and a text beside it.
 
     Nothing plays by itself, and starting one stops the others. Each sound is scaled to the same
-    loudest sample, and stored as 16-bit WAV: 21 KB per second at 8000 samples per second.
+    loudest sample, and stored as WAV: 21 KB per second at 8000 samples of 16 bits per second.
 
     Parameters
     ----------
@@ -264,6 +270,10 @@ def sounds(
         Samples per second.
     name
         Of the group; different for each group of a page.
+    bits
+        Of a sample: 16, or 8, which takes half the space and adds a faint hiss.
+    midi
+        A MIDI file of each sound, offered for download.
 
     Returns
     -------
@@ -273,25 +283,38 @@ def sounds(
     Raises
     ------
     TypeError, ValueError
-        If there is no sound, one is not ``(N,)`` or not finite, there is not one label per sound,
-        a label is empty, or ``rate`` is not a whole number of at least 1.
+        If there is no sound, one is not ``(N,)`` or not finite, there is not one label or MIDI
+        file per sound, a label is empty, ``rate`` is not a whole number of at least 1, or ``bits``
+        is neither 8 nor 16.
     """
     check_at_least("rate", rate, 1)
     check_at_least("len(waveforms)", len(waveforms), 1)
+    check_choice("bits", bits, (8, 16))
+    if midi is not None and len(midi) != len(waveforms):
+        raise ValueError(f"midi: expected {len(waveforms)}, one per sound, got {len(midi)}")
     if len(labels) != len(waveforms):
         raise ValueError(f"labels: expected {len(waveforms)}, one per sound, got {len(labels)}")
     if not all(label.strip() for label in labels):
         raise ValueError("labels: expected a text for each sound, got an empty one")
-    players = []
+    whole: NDArray[np.integer]
+    players, ident = [], "sounds-" + re.sub(r"\W+", "-", name.lower()).strip("-")
     for i, (waveform, label) in enumerate(zip(waveforms, labels, strict=True)):
         x = np.asarray(waveform, np.float64)
         check_shape(f"waveforms[{i}]", x.shape, ("N",))
         if not np.isfinite(x).all():
             raise ValueError(f"waveforms[{i}]: expected finite samples")
-        loudest = np.abs(x).max() or 1.0
-        url = _wav(np.round(x / loudest * 29_000).astype("<i2"), rate)
-        players.append(_PLAYER.format(label=html.escape(label), url=url))
-    ident = "sounds-" + re.sub(r"\W+", "-", name.lower()).strip("-")
+        x = x / (np.abs(x).max() or 1.0)
+        if bits == 16:
+            whole = np.round(29_000 * x).astype("<i2")
+        else:
+            whole = np.rint(127.5 + 127 * x).astype(np.uint8)  # WAV's bytes have no sign
+        url, link = _wav(whole, rate), ""
+        if midi is not None:
+            data = base64.b64encode(midi[i]).decode()
+            link = (
+                f' <a download="{ident}-{i + 1}.mid" href="data:audio/midi;base64,{data}">MIDI</a>'
+            )
+        players.append(_PLAYER.format(label=html.escape(label), url=url, link=link))
     return Frames(_SOUNDS.substitute(id=ident, players="\n".join(players)))
 
 
@@ -359,67 +382,6 @@ def colored_words(
         'background:white;color:#222;font:1rem/2 sans-serif">'
         f'{above}<div>{" ".join(marked)}</div><figcaption style="color:#222;line-height:1.5">'
         f"Largest: {html.escape(listed)}</figcaption></figure>"
-    )
-
-
-def sound(
-    samples: ArrayLike, rate: int, *, label: str, description: str, midi: bytes | None = None
-) -> Frames:
-    """Show a sound with the browser's own controls; it does not start by itself.
-
-    It becomes a WAV file of eight bits inside the page, so nothing is fetched: at 8000 samples per
-    second, ten seconds add some 107 KB.
-
-    Parameters
-    ----------
-    samples
-        Pressure ``(T,)`` in [-1, 1].
-    rate
-        Samples per second.
-    label
-        Title above, and the name of the control for screen readers.
-    description
-        What is heard, for those who do not hear it; stands below.
-    midi
-        A MIDI file of the same music, offered for download.
-
-    Returns
-    -------
-    page
-        To be shown as the last value of a cell.
-
-    Raises
-    ------
-    ValueError
-        If the samples are not ``(T,)`` finite numbers in [-1, 1], the rate is below 1000, or a
-        text is empty.
-
-    Examples
-    --------
-    >>> page = sound([0, 1, 0, -1], 8000, label="A click", description="One short click.")
-    >>> "controls" in page._repr_html_(), "autoplay" in page._repr_html_()
-    (True, False)
-    """
-    samples = np.asarray(samples, np.float64)
-    check_shape("samples", samples.shape, ("T",))
-    check_at_least("rate", rate, 1000)
-    if not (np.isfinite(samples).all() and np.abs(samples).max() <= 1):
-        raise ValueError("samples: expected finite numbers from -1 to 1, got others")
-    for name, text in (("label", label), ("description", description)):
-        if not text.strip():
-            raise ValueError(f"{name}: expected a text, got an empty one")
-    url = _wav(np.rint(127.5 + 127 * samples).astype(np.uint8), rate)
-    link = ""
-    if midi is not None:
-        name = re.sub(r"\W+", "-", label.lower()).strip("-") + ".mid"
-        data = base64.b64encode(midi).decode()
-        link = f' <a download="{name}" href="data:audio/midi;base64,{data}">MIDI file</a>'
-    return Frames(
-        '<figure class="sound" style="margin:1em 0;max-width:44rem">'
-        f'<div style="font-weight:bold">{html.escape(label)}</div>'
-        f'<audio controls preload="metadata" aria-label="{html.escape(label)}" src="{url}" '
-        'style="width:100%"></audio>'
-        f"<figcaption>{html.escape(description)}{link}</figcaption></figure>"
     )
 
 
