@@ -1,8 +1,11 @@
 """What is written in several files is the same in each, and nothing private stands in any."""
 
+import ast
 import re
 import subprocess
+import sys
 from functools import cache
+from importlib import metadata
 
 import yaml
 from packaging.requirements import Requirement
@@ -91,3 +94,41 @@ def test_nothing_private_or_unfinished_in_the_files(none):
                 if len(line) < 5000 and re.search(pattern, line):
                     problems.append(f"{name}:{number} holds {what}: remove `{line.strip()[:70]}`")
     none(problems)
+
+
+def imported_at_once():
+    """Return the foreign modules that the package's modules import when they are imported."""
+    for path in sorted((ROOT / "rnncourse").rglob("*.py")):
+        for line in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [a.name for a in line.names] if isinstance(line, ast.Import) else []
+            if isinstance(line, ast.ImportFrom) and not line.level:
+                names = [line.module]
+            for name in {name.partition(".")[0] for name in names}:
+                if name != "rnncourse" and name not in sys.stdlib_module_names:
+                    yield path.relative_to(ROOT), name
+
+
+def installed_with(name, extras, found=None):
+    """Return the distributions that an installation of a package with some extras brings."""
+    found = set() if found is None else found
+    for extra in ("", *extras):
+        if (name, extra) in found:
+            continue
+        found.add((name, extra))
+        for line in metadata.requires(name) or ():
+            one = Requirement(line)
+            if one.marker is None or one.marker.evaluate({"extra": extra}):
+                installed_with(canonicalize_name(one.name), one.extras, found)
+    return found
+
+
+def test_the_site_builds_from_what_make_book_installs(none):
+    mocked = yaml.safe_load(read("_config.yml"))["sphinx"]["config"]["autodoc_mock_imports"]
+    there = {name for name, _ in installed_with("rnncourse", ("book",))}
+    of = metadata.packages_distributions()
+    none(
+        f"{path} imports {name}, which `make book` does not install: import it in the function "
+        "that needs it, or add it to autodoc_mock_imports in _config.yml"
+        for path, name in imported_at_once()
+        if name not in mocked and not there & {canonicalize_name(dist) for dist in of.get(name, ())}
+    )
