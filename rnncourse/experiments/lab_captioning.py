@@ -15,7 +15,7 @@ What is held equal
     clipping at norm 1. The 300 pictures of each test.
 
 How each side is tuned
-    Each network has the best of four learning rates, chosen with other seeds and by pictures for
+    Each network has the best of four learning rates, chosen with another seed and by pictures for
     validation: the experiment ``lab_captioning_rates``.
 
 When a run ends
@@ -46,7 +46,7 @@ from rnncourse.experiments._captions import (
 
 __all__ = ["CHEAP", "RATES", "SEEDS", "SETTINGS", "run"]
 
-RATES = {"attention": 0.002, "one vector": 0.005, "parts": 0.002}
+RATES = {"attention": 0.005, "one vector": 0.005, "parts": 0.002}
 SETTINGS = [
     {"model": model, "withheld": "looks and pairs"} for model in (*RATES, "nearest", "frequent")
 ]
