@@ -1,0 +1,80 @@
+"""Sphinx extension: correct what keeps a page from readers who do not see it or use no mouse.
+
+Each function says what the libraries write and which criterion of WCAG 2.2 it fails. The templates
+in ``book/_templates`` and ``book/_static/course.js`` do the rest. ``tests/book/test_accessibility``
+looks for what is left.
+"""
+
+import re
+from html import escape
+from pathlib import Path
+
+from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode
+from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
+
+FOLDED = {
+    "content": ("Show this code and what it gives", "Hide this code and what it gives"),
+    "source": ("Show the code behind this result", "Hide the code"),
+    "output": ("Show what this code gives", "Hide what this code gives"),
+}
+EMPTY_HEADER = re.compile(r"<th( class=\"[^\"]*\")?>(?:\s|<p>\s*</p>)*</th>")
+
+SLIDER = re.compile(r'(<input type="range"[^>]* aria-label=")([\w-]+)"')
+
+
+def visit_folded(self: HTML5Translator, node: HideCodeCellNode) -> None:
+    """Name a folded cell by the text that it shows (2.5.3), which says what is folded."""
+    kind = node["prompt_show"].split()[-1].removesuffix("s")
+    show, hide = FOLDED[kind]
+    self.body.append(
+        f'<details class="admonition hide {" ".join(node["classes"])}">\n<summary>\n'
+        f'<p class="collapsed admonition-title">{escape(show)}</p>\n'
+        f'<p class="expanded admonition-title">{escape(hide)}</p>\n</summary>\n'
+    )
+
+
+def depart_folded(self: HTML5Translator, node: HideCodeCellNode) -> None:
+    """End a folded cell."""
+    self.body.append("</details>\n")
+
+
+def visit_citation(self: HTML5Translator, node: nodes.citation) -> None:
+    """Make entries of a bibliography the items of its list (1.3.1, 4.1.2)."""
+    if not isinstance(node.previous_sibling(), nodes.citation):
+        self.body.append('<div role="list" class="citation-list">\n')
+    self.body.append(self.starttag(node, "div", classes=["citation"], role="listitem"))
+
+
+def depart_citation(self: HTML5Translator, node: nodes.citation) -> None:
+    """End an entry, and the list after its last one."""
+    HTML5Translator.depart_citation(self, node)
+
+
+def correct_body(
+    app: Sphinx, name: str, template: str, context: dict[str, object], tree: nodes.document | None
+) -> None:
+    """Correct tables and sliders.
+
+    The empty corner of a table is no header, since it names nothing (1.3.1). A slider that is named
+    as one word with hyphens gets words (2.4.6).
+    """
+    if isinstance(body := context.get("body"), str):
+        body = EMPTY_HEADER.sub(r"<td\1></td>", body)
+        context["body"] = SLIDER.sub(lambda m: f'{m[1]}Picture: {m[2].replace("-", " ")}"', body)
+
+
+def add_templates(app: Sphinx, config: object) -> None:
+    """Put the course's templates before the theme's."""
+    app.config.templates_path.insert(0, str(Path(__file__).parent.parent / "_templates"))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension."""
+    app.setup_extension("myst_nb")
+    app.add_node(HideCodeCellNode, override=True, html=(visit_folded, depart_folded))
+    app.add_node(nodes.citation, override=True, html=(visit_citation, depart_citation))
+    app.connect("config-inited", add_templates, priority=100)
+    app.connect("html-page-context", correct_body)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
