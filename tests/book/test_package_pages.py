@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tools import rules
-
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
 PAGES = SITE / "book" / "package"
@@ -25,7 +23,8 @@ def public_modules():
 
 @pytest.fixture(scope="module")
 def links():
-    return [link for link in rules.Page(SITE / "book" / "api.html").links if "package/" in link]
+    page = (SITE / "book" / "api.html").read_text(encoding="utf-8").partition("<article")[2]
+    return re.findall(r'href="(package/[^"]+)"', page)
 
 
 def test_every_module_is_on_a_page(none):
