@@ -8,7 +8,7 @@ and object of the package is a passage. ``_static/search-passages.js`` holds the
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from docutils import nodes
@@ -43,15 +43,15 @@ class Collector:
             self.text.append(node.astext())
         elif isinstance(node, nodes.section):
             title = next((c for c in node.children if isinstance(c, nodes.title)), None)
-            self.begin(node, title.astext() if title else "", skip=title)
+            self.begin(node, title.astext() if title else "", skip=[title])
         elif isinstance(node, nodes.definition_list_item) and self.is_glossary(node):
             terms = [child for child in node.children if isinstance(child, nodes.term)]
             names = " · ".join(term.astext() for term in terms)
-            self.begin(node, names, anchor=terms[0]["ids"][0])
+            self.begin(node, names, anchor=terms[0]["ids"][0], skip=terms)
         elif isinstance(node, addnodes.desc):
             signature = node.children[0]
             anchor = (signature.get("ids") or [""])[0]  # type: ignore[attr-defined]
-            self.begin(node, anchor, skip=signature)
+            self.begin(node, anchor, skip=[signature])
         elif isinstance(node, nodes.literal_block):
             self.code.append(node.astext())
         elif isinstance(node, (nodes.math, nodes.math_block)):
@@ -64,12 +64,17 @@ class Collector:
                 self.text.append("\n")
 
     def begin(
-        self, node: nodes.Element, heading: str, *, anchor: str = "", skip: nodes.Node | None = None
+        self,
+        node: nodes.Element,
+        heading: str,
+        *,
+        anchor: str = "",
+        skip: Sequence[nodes.Node | None],
     ) -> None:
-        """Read a node as a passage of its own."""
+        """Read a node as a passage of its own, without the children that are its heading."""
         inner = Collector(anchor or (node.get("ids") or [""])[0] or self.anchor, heading)
         for child in node.children:
-            if child is not skip:
+            if not any(child is one for one in skip):
                 inner.read(child)
         self.inner.append(inner)
 

@@ -167,12 +167,21 @@ def skip_field_numbers(
     return (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") or None
 
 
+def keep_attribute_text(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Keep napoleon from taking what stands before a colon in a first line for a type."""
+    if what in ("attribute", "data") and lines:
+        lines.insert(0, "")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive."""
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("builder-inited", write_pages)
     app.connect("html-page-context", add_menu, priority=400)
     app.connect("autodoc-process-signature", signature_from_source)
+    app.connect("autodoc-process-docstring", keep_attribute_text, priority=400)
     app.connect("autodoc-skip-member", skip_field_numbers)
     # ``torch.Tensor | None`` must not fail where torch is a stand-in.
     _MockObject.__or__ = _MockObject.__ror__ = lambda self, other: self  # type: ignore[attr-defined]

@@ -129,7 +129,7 @@ def test_results_are_shown_from_the_disk(browser):
     first = page.locator("#search-results > li").first
     assert "hidden state" in first.locator("a").first.inner_text()
     assert first.locator("mark").count(), "no excerpt with the words of the question"
-    assert "best matches" in page.locator("[role=status]").inner_text()
+    assert "the best first" in page.locator("[role=status]").inner_text()
     first.locator("a").first.click()
     page.wait_for_load_state()
     assert "glossary" in page.url
