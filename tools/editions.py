@@ -517,7 +517,7 @@ def plant(edition: Edition, waiting: list[str]) -> None:
         shutil.copytree(root / "book" / folder, tree / "book" / folder, ignore=ignore)
     shutil.copy(root / "book" / "references.bib", tree / "book")
     for name, phrases in configuration(root)["phrases"].items():
-        if name != "outputs":
+        if "/" in name:
             text = (tree / name).read_text(encoding="utf-8")
             (tree / name).write_text(replace_phrases(edition, text, phrases), encoding="utf-8")
     (tree / "_config.yml").write_text(dump(settings(edition)), encoding="utf-8")
@@ -566,6 +566,7 @@ def settings(edition: Edition) -> dict[str, Any]:
     """Return ``_config.yml`` for an edition."""
     config: dict[str, Any] = yaml.safe_load((edition.root / "_config.yml").read_text("utf-8"))
     config["title"] = edition.says(config["title"])
+    config["author"] = edition.says(config["author"])
     shown_by_twin = [f"{n}.md" for n in contents(edition.root) if stored_twin(edition, n).exists()]
     config["exclude_patterns"] = ["book/locale", *shown_by_twin]
     config["html"]["baseurl"] += f"{edition.path}/"
@@ -644,6 +645,10 @@ def build(edition: Edition) -> None:
             f"Correct what each WARNING names, in {edition.folder.relative_to(edition.root)}, the "
             "catalog of that page."
         )
+    phrases = configuration(edition.root)["phrases"]["pages"]
+    for page in (edition.tree / "_build" / "html").rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(replace_phrases(edition, text, phrases), encoding="utf-8")
     target = SITE / edition.path
     shutil.rmtree(target, ignore_errors=True)
     shutil.move(edition.tree / "_build" / "html", target)
