@@ -10,13 +10,15 @@ edition is run once, and stored with its outputs beside the catalogs.
     python -m tools.editions import es FILE     take such a text over into the catalogs
     python -m tools.editions check [LANG ...]   say what is missing, outdated or wrong
     python -m tools.editions run [NAME ...]     run the translated notebooks that changed
-    python -m tools.editions build [LANG ...]   build the sites of the editions
+    python -m tools.editions plant [LANG ...]   write the translated sources into _build/editions
+    python -m tools.editions build [LANG ...]   build the sites of the editions from them
 """
 
 import argparse
 import ast
 import difflib
 import html
+import io
 import json
 import re
 import shutil
@@ -34,7 +36,7 @@ from typing import Any, NamedTuple
 
 import yaml
 from babel.messages.catalog import Catalog
-from babel.messages.pofile import normalize, read_po
+from babel.messages.pofile import denormalize, normalize, read_po
 from nbformat import NotebookNode
 
 from rnncourse.renderings import Book, portable, read
@@ -60,6 +62,8 @@ class Piece(NamedTuple):
         """Return what tells it from the same text with another meaning."""
         if self.kind in segments.CODE:
             return "code"
+        if self.kind == "name in an output":
+            return "output"
         return "term" if self.kind == "term" else None
 
     @property
@@ -180,6 +184,8 @@ def pieces(name: str, root: Path = ROOT) -> list[Piece]:
             note(text, kind)
     else:
         walk(name, root, note)
+        for text in configuration(root)["shown"].get(name, []):
+            note(text, "name in an output")
     return list(found.values())
 
 
@@ -210,13 +216,18 @@ def read_catalog(path: Path) -> dict[tuple[str | None, str], Entry]:
     """Return the entries of a catalog; none if there is no file."""
     if not path.exists():
         return {}
-    with path.open("rb") as file:
-        catalog: Catalog = read_po(file, ignore_obsolete=True, abort_invalid=True)
+    text = path.read_text(encoding="utf-8")
+    catalog: Catalog = read_po(io.StringIO(text), ignore_obsolete=True, abort_invalid=True)
+    before = {}
+    for part in text.split("\n\n"):  # Babel writes, and does not read, what a fuzzy entry was
+        if was := re.findall(r"^#\| (.*)", part, re.MULTILINE):
+            now = part.partition("\nmsgid ")[2].partition("\nmsgstr ")[0]
+            before[denormalize(now)] = denormalize("\n".join(was).removeprefix("msgid "))
     return {
         (message.context, str(message.id)): Entry(
             str(message.string or ""),
             "fuzzy" in message.flags,
-            str(message.previous_id[0]) if message.previous_id else "",
+            before.get(str(message.id), ""),
         )
         for message in catalog
         if message.id
@@ -664,6 +675,10 @@ def run(edition: Edition, parts: list[str], force: bool = False) -> Iterator[str
     for name in pages:
         if not any(part in name for part in parts or [""]):
             continue
+        done, _, total = counts(edition, name)
+        if done < total:
+            yield f"{name}: not run, for {total - done} of {total} pieces wait for a translation"
+            continue
         start = time.perf_counter()
         ran = store(edition, name, force)
         seconds = time.perf_counter() - start
@@ -697,7 +712,7 @@ def store(edition: Edition, name: str, force: bool = False) -> bool:
         if force or stored is None or not notebooks.take_outputs(wanted, stored):
             ran, wanted = True, translated(edition, name)
             notebooks.execute(wanted, source)
-            say(edition, wanted)
+            say(edition, name, wanted)
             if stored is not None:
                 notebooks.keep_stored(wanted, stored)
     twin.parent.mkdir(parents=True, exist_ok=True)
@@ -705,14 +720,31 @@ def store(edition: Edition, name: str, force: bool = False) -> bool:
     return ran
 
 
-def say(edition: Edition, notebook: NotebookNode) -> None:
-    """Translate what the package itself writes into outputs: the names of buttons."""
-    phrases = configuration(edition.root)["phrases"]["outputs"]
+def say(edition: Edition, name: str, notebook: NotebookNode) -> None:
+    """Translate in outputs what the package itself says: names of buttons, and of data."""
+    settings = configuration(edition.root)
+    names = [
+        (re.compile(rf"\b{re.escape(text)}\b(  +)?"), text, new)
+        for text in settings["shown"].get(name, [])
+        if (new := edition.catalog(name).get(("output", text)))
+    ]
     for cell in notebooks.code(notebook):
         for output in cell.outputs:
-            if "text/html" in output.get("data", {}):
-                text = output.data["text/html"]
-                output.data["text/html"] = replace_phrases(edition, text, phrases)
+            data = output.get("data", {})
+            if "text/html" in data:
+                text = replace_phrases(edition, data["text/html"], settings["phrases"]["outputs"])
+                for pattern, _, new in names:
+                    text = pattern.sub(new, text)
+                data["text/html"] = text
+            for holder, key in ((output, "text"), (data, "text/plain")):
+                for pattern, old, new in names if key in holder else ():
+                    wide = len(old) - len(new)
+                    holder[key] = pattern.sub(
+                        lambda m, new=new, wide=wide: (
+                            new + " " * max(2, len(m[1]) + wide) if m[1] else new
+                        ),
+                        holder[key],
+                    )
     notebook.metadata.outputs_sha256 = notebooks.seal(notebook)
 
 
@@ -767,7 +799,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="The course in other languages.")
     commands = parser.add_subparsers(dest="command", required=True)
     every = list(configuration()["editions"])
-    for name in ("update", "check", "build"):
+    for name in ("update", "check", "plant", "build"):
         commands.add_parser(name).add_argument("languages", nargs="*")
     one = commands.add_parser("run")
     one.add_argument("names", nargs="*", help="parts of names, such as 03; default: all")
@@ -810,6 +842,9 @@ def main(arguments: list[str] | None = None) -> int:
         names = names_of(edition)
         if options.command == "update":
             update(edition, names)
+        if options.command == "plant":
+            plant(edition, [n for n in contents() if not ready(edition, n)])
+            continue
         if options.command == "build":
             build(edition)
             print(f"{edition.name}: built in {time.perf_counter() - start:.0f} s")

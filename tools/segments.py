@@ -117,6 +117,7 @@ def markdown(text: str, translate: Translate) -> str:
         elif token.type == "inline" and tokens[number - 1].type in ("th_open", "td_open"):
             cells.append(token.content)
         elif token.type == "inline" and has_words(token.content):
+            end = max(end, at + 1)  # of the term in a list of definitions
             edits.append((at, end, block(lines[at:end], token.content, translate, kind)))
         elif token.type in ("fence", "colon_fence"):
             edits.append((at, end, fence(lines[at:end], token.info, translate)))
