@@ -587,8 +587,6 @@ def settings(edition: Edition) -> dict[str, Any]:
     sphinx["course_words"] = {
         text: edition.says(text) for text in configuration(edition.root)["course"]
     }
-    sphinx["nb_code_prompt_show"] = edition.says("Show code cell {type}")
-    sphinx["nb_code_prompt_hide"] = edition.says("Hide code cell {type}")
     sphinx["html_theme_options"]["logo"]["text"] = config["title"]
     sphinx["html_theme_options"]["search_bar_text"] = edition.says("Search the course")
     return config
