@@ -136,7 +136,8 @@ class Book:
         config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
         self.title: str = config["title"]
         self.site: str = config["html"]["baseurl"].rstrip("/")
-        self.words: dict[str, str] = config["sphinx"]["config"].get("course_words", {})
+        sphinx = config.get("sphinx", {}).get("config", {})
+        self.words: dict[str, str] = sphinx.get("course_words", {})
         self._bibliographies = [self.root / name for name in config["bibtex_bibfiles"]]
         extensions = set(config["parse"]["myst_enable_extensions"])
         self.parser = create_md_parser(MdParserConfig(enable_extensions=extensions), RendererHTML)
