@@ -7,11 +7,11 @@ looks for what is left.
 
 import re
 from html import escape
-from pathlib import Path
 
 from docutils import nodes
 from myst_nb.sphinx_ import HideCodeCellNode
 from sphinx.application import Sphinx
+from sphinx.locale import _
 from sphinx.writers.html5 import HTML5Translator
 
 FOLDED = {
@@ -30,8 +30,8 @@ def visit_folded(self: HTML5Translator, node: HideCodeCellNode) -> None:
     show, hide = FOLDED[kind]
     self.body.append(
         f'<details class="admonition hide {" ".join(node["classes"])}">\n<summary>\n'
-        f'<p class="collapsed admonition-title">{escape(show)}</p>\n'
-        f'<p class="expanded admonition-title">{escape(hide)}</p>\n</summary>\n'
+        f'<p class="collapsed admonition-title">{escape(_(show))}</p>\n'
+        f'<p class="expanded admonition-title">{escape(_(hide))}</p>\n</summary>\n'
     )
 
 
@@ -62,12 +62,9 @@ def correct_body(
     """
     if isinstance(body := context.get("body"), str):
         body = EMPTY_HEADER.sub(r"<td\1></td>", body)
-        context["body"] = SLIDER.sub(lambda m: f'{m[1]}Picture: {m[2].replace("-", " ")}"', body)
-
-
-def add_templates(app: Sphinx, config: object) -> None:
-    """Put the course's templates before the theme's."""
-    app.config.templates_path.insert(0, str(Path(__file__).parent.parent / "_templates"))
+        context["body"] = SLIDER.sub(
+            lambda m: f'{m[1]}{_("Picture")}: {m[2].replace("-", " ")}"', body
+        )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -75,6 +72,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.setup_extension("myst_nb")
     app.add_node(HideCodeCellNode, override=True, html=(visit_folded, depart_folded))
     app.add_node(nodes.citation, override=True, html=(visit_citation, depart_citation))
-    app.connect("config-inited", add_templates, priority=100)
     app.connect("html-page-context", correct_body)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

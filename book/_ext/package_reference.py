@@ -7,6 +7,7 @@ a group the order of the tree in the package's docstring.
 """
 
 import ast
+import importlib.util
 import inspect
 import re
 import textwrap
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 from sphinx.ext.autodoc.mock import _MockObject
 from sphinx.util.docutils import SphinxDirective
 
@@ -33,6 +35,14 @@ GROUPS = {
     "grading": "Problem sets",
 }
 """The first module of each part of the list, and the heading of that part."""
+
+
+def package_root() -> Path:
+    """Return the folder that holds the package."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise ExtensionError(f"package_reference: {PACKAGE} is not installed")
+    return Path(spec.origin).parent.parent
 
 
 def doc_of(file: Path) -> str | None:
@@ -86,8 +96,10 @@ def page_of(name: str, root: Path) -> Iterator[str]:
 
 def write_pages(app: Sphinx) -> None:
     """Write the page of each module where it changed, and remove those of modules that are gone."""
-    root = Path(app.srcdir)
-    (folder := root / FOLDER).mkdir(exist_ok=True)
+    if not (Path(app.srcdir) / f"{START}.rst").exists():
+        return  # an edition in another language, which leads to the English pages
+    root = package_root()
+    (folder := Path(app.srcdir) / FOLDER).mkdir(exist_ok=True)
     modules.cache_clear()
     names = filter(has_page, modules(root))
     pages = {f"{name}.rst": "\n".join(page_of(name, root)) for name in names}
@@ -105,7 +117,7 @@ class PackageReference(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """List the modules by part, each with the first line of its docstring."""
-        root = Path(self.env.srcdir)
+        root = package_root()
         lines: list[str] = []
         for name, file in modules(root).items():
             self.env.note_dependency(str(file))
@@ -125,7 +137,7 @@ def add_menu(
     if not name.startswith(f"{FOLDER}/"):
         return
     module = name.removeprefix(f"{FOLDER}/")
-    names = [one for one in modules(Path(app.srcdir)) if has_page(one)]
+    names = [one for one in modules(package_root()) if has_page(one)]
     at = names.index(module)
     pages = [{"title": f"<code>{one}</code>", "link": f"{one}.html"} for one in names]
     start = {"title": app.env.titles[START].astext(), "link": f"../{START.split('/')[1]}.html"}
@@ -133,7 +145,7 @@ def add_menu(
     context["next"] = pages[at + 1] if at + 1 < len(pages) else None
     context["package_start"], context["package_pages"] = start, list(zip(names, pages, strict=True))
     context["package_module"] = module
-    file = modules(Path(app.srcdir))[module].relative_to(app.srcdir).as_posix()
+    file = modules(package_root())[module].relative_to(package_root()).as_posix()
     context["edit_page_url_template"] = str(context["edit_page_url_template"]).replace(
         "{{ file_name | replace('.ipynb', '.md') }}", f"{file}{{# file_name #}}"
     )

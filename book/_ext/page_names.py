@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.locale import _
 from sphinx.transforms import SphinxTransform
 
 
@@ -19,7 +20,7 @@ def prefix(docname: str) -> str:
         return ""
     if number := re.match(r"0*(\d+)-", page.name):
         return f"{number[1]} · "
-    return "Lab · " if page.name.startswith("lab-") else ""
+    return f"{_('Lab')} · " if page.name.startswith("lab-") else ""
 
 
 class NumberChapters(SphinxTransform):
