@@ -20,6 +20,8 @@ FOLDED = {
     "output": ("Show what this code gives", "Hide what this code gives"),
 }
 EMPTY_HEADER = re.compile(r"<th( class=\"[^\"]*\")?>(?:\s|<p>\s*</p>)*</th>")
+NO_CORNER = re.compile(r"<table[^>]*>\s*<thead>\s*<tr[^>]*>\s*<td.*?</table>", re.DOTALL)
+FIRST_CELL = re.compile(r"(<tr[^>]*>\s*)<td([^>]*)>(.*?)</td>", re.DOTALL)
 
 SLIDER = re.compile(r'(<input type="range"[^>]* aria-label=")([\w-]+)"')
 
@@ -52,16 +54,23 @@ def depart_citation(self: HTML5Translator, node: nodes.citation) -> None:
     HTML5Translator.depart_citation(self, node)
 
 
+def name_rows(table: re.Match[str]) -> str:
+    """Return a table in which the first cell of each row is its header."""
+    head, body = table[0].split("</thead>", 1)
+    return f"{head}</thead>" + FIRST_CELL.sub(r'\1<th scope="row"\2>\3</th>', body)
+
+
 def correct_body(
     app: Sphinx, name: str, template: str, context: dict[str, object], tree: nodes.document | None
 ) -> None:
     """Correct tables and sliders.
 
-    The empty corner of a table is no header, since it names nothing (1.3.1). A slider that is named
+    The empty corner of a table is no header, since it names nothing; the cells below it are, since
+    they name their rows (1.3.1). A slider that is named
     as one word with hyphens gets words (2.4.6).
     """
     if isinstance(body := context.get("body"), str):
-        body = EMPTY_HEADER.sub(r"<td\1></td>", body)
+        body = NO_CORNER.sub(name_rows, EMPTY_HEADER.sub(r"<td\1></td>", body))
         context["body"] = SLIDER.sub(
             lambda m: f'{m[1]}{_("Picture")}: {m[2].replace("-", " ")}"', body
         )

@@ -128,9 +128,7 @@ def test_results_are_shown_from_the_disk(browser):
     page.wait_for_selector("#search-results li a")
     first = page.locator("#search-results > li").first
     assert "hidden state" in first.locator("a").first.inner_text()
-    assert page.locator("#search-results mark").count() > 5, (
-        "no excerpts with the words"
-    )
+    assert page.locator("#search-results mark").count() > 5, "no excerpts with the words"
     assert "the best first" in page.locator("[role=status]").inner_text()
     first.locator("a").first.click()
     page.wait_for_load_state()
