@@ -19,7 +19,7 @@ How each side is tuned
     :mod:`rnncourse.experiments.bottleneck_rates`.
 
 How forgetting is told from not having
-    After training with 64 units and 1200 updates, the encoder is frozen. Two new decoders learn to
+    After training with 128 units and 1200 updates, the encoder is frozen. Two new decoders learn to
     read its vectors, for 600 updates and with the learning rates of the search: one gets the
     vector once, one at every step. What the second cannot write is not lost on the way.
 
@@ -38,14 +38,14 @@ from rnncourse.experiments._bottleneck import (
 )
 
 RATES = {  # found by bottleneck_rates
-    (32, "once"): 0.02,
+    (32, "once"): 0.04,
     (32, "every step"): 0.02,
     (64, "once"): 0.02,
     (64, "every step"): 0.02,
     (128, "once"): 0.02,
     (128, "every step"): 0.02,
 }
-FRESH = 64, 1200  # units and updates after which fresh decoders learn
+FRESH = 128, 1200  # units and updates after which fresh decoders learn
 SETTINGS = [
     *(
         {"units": units, "context": context, "updates": updates}
