@@ -9,7 +9,6 @@ from tools.notebooks import NOTEBOOKS, read_twin
 TRUTH_VALUES = {
     "07-gru-and-choosing-a-cell": 7,
     "09-encoder-decoder": 2,
-    "11-transformer": 3,
 }
 
 
