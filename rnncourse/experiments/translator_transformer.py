@@ -32,8 +32,8 @@ from rnncourse.experiments._translators import sentences, train, translations, v
 from rnncourse.metrics import bleu
 
 RATES = {  # found by translator_transformer_rates
-    ("post", "sinusoidal"): 0.002,
-    ("pre", "rotary"): 0.004,
+    ("post", "sinusoidal"): 0.008,
+    ("pre", "rotary"): 0.008,
 }
 SETTINGS = [
     *({"norm": norm, "positions": positions, "updates": 400} for norm, positions in SIDES),
