@@ -38,8 +38,10 @@ from rnncourse.experiments._paths import FORGET, Recurrent, drawn, transformer
 NETWORKS = ("RNN", "LSTM", "RNN that looks", "transformer")
 DEEP = ("deep", "deep, without sums")
 SETTINGS = [
-    *({"network": name, "rate": rate} for rate in (0.003, 0.01, 0.03) for name in NETWORKS),
-    *({"network": name, "rate": rate} for rate in (0.001, 0.003) for name in DEEP),
+    {"network": name, "rate": rate}
+    for rates, names in (((0.01, 0.003), NETWORKS), ((0.003, 0.01), DEEP), ((0.03,), NETWORKS))
+    for rate in rates
+    for name in names
 ]
 SEEDS = range(5)
 
