@@ -9,10 +9,11 @@ BIN = $(VENV)/bin
 BUILD_SITE = rm -rf _build/html _build/.doctrees && \
 	$(BIN)/jupyter-book build . -W --keep-going --quiet || { echo \
 	"Correct what each WARNING names, in the source (.md) of that page. In a notebook, \
-	line 90004 is line 4 of cell 9; run 'make notebooks' after it."; exit 1; }
+	line 90004 is line 4 of cell 9; run 'make notebooks' after it."; exit 1; } && \
+	$(BIN)/python -m tools.editions build
 STEPS = style types site check
 
-.PHONY: help book serve notebooks experiments release grade feedback grades test $(STEPS) processors package format hooks bench lock clean
+.PHONY: help book serve notebooks editions experiments release grade feedback grades test $(STEPS) processors package format hooks bench lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' \
@@ -30,11 +31,17 @@ serve: $(VENV)/book.stamp ## open the site and rebuild it when a file changes
 notebooks: $(VENV)/test.stamp ## run the notebooks that changed and write their twins (ALL=1: run all; ONLY=03: one)
 	@$(BIN)/python -m tools.notebooks run $(if $(ALL),--all) $(ONLY)
 
+editions: $(VENV)/test.stamp ## bring the translations in line with the sources, and say what they lack (ONLY=03: run one)
+	@$(BIN)/python -m tools.editions update
+	@$(BIN)/python -m tools.editions run $(if $(ALL),--all) $(ONLY)
+	@$(BIN)/python -m tools.editions check || true
+
 experiments: $(VENV)/test.stamp ## do the runs that the tables of experiments lack (ONLY=name, JOBS=2, DEVICE=cuda)
 	@$(BIN)/python -m rnncourse.experiments run $(ONLY) --jobs $(JOBS) $(addprefix --device ,$(DEVICE))
 
-release: $(VENV)/test.stamp ## make the students' notebooks of the problem sets (SET=03: one)
-	@$(BIN)/python -m rnncourse.grading release $(SET)
+release: $(VENV)/test.stamp ## make the students' notebooks of the problem sets (SET=03: one; LANGUAGE=es)
+	@$(if $(LANGUAGE),$(BIN)/python -m tools.editions plant $(LANGUAGE))
+	@$(BIN)/python -m rnncourse.grading $(if $(LANGUAGE),--sources _build/editions/$(LANGUAGE)/notebooks/problem-sets) release $(SET)
 
 grade: $(VENV)/test.stamp ## grade a folder of submissions: make grade SET=03 FROM=submissions (DRY=1: say whose is what)
 	@$(BIN)/python -m rnncourse.grading grade $(SET) $(FROM) $(if $(DUE),--due "$(DUE)") $(if $(DRY),--dry-run)
