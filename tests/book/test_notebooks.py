@@ -5,6 +5,7 @@ import pytest
 from tools import rules
 from tools.notebooks import NOTEBOOKS, read_twin
 
+
 @pytest.fixture(params=sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
 def twin(request):
     return request.param
