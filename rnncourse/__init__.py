@@ -17,8 +17,8 @@ Where things are::
     │   └── gradcheck       central differences, relative error
     ├── torch           PyTorch layers, drop-ins for those of torch.nn
     │   ├── rnn             RNN, trained through the hand-derived pass
-    │   ├── lstm            LSTM, likewise
-    │   ├── gru             GRU, likewise
+    │   ├── lstm            LSTM; in float32, PyTorch's own fused pass is faster and runs
+    │   ├── gru             GRU, trained through the hand-derived pass
     │   ├── layers          what these three share: layouts, layers, which pass runs
     │   ├── steps           how they go through time, forwards and backwards
     │   ├── inputs          checks of the tensors passed to a layer

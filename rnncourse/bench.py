@@ -289,10 +289,43 @@ def scan_section(rows: Sequence[ScanRow], runs: int) -> list[str]:
     return lines
 
 
+def conclusion(rows: Sequence[Row]) -> list[str]:
+    """Return what the page begins with: what is faster, in a sentence and a table of means."""
+    means, lines = {}, []
+    for layer, step in dict.fromkeys((row.layer, row.step) for row in rows):
+        of_key = [row for row in rows if (row.layer, row.step) == (layer, step)]
+        default = [row.default_ratio for row in of_key]
+        means[layer, step] = statistics.geometric_mean(default)
+        cells = [layer, step]
+        for values in ([row.by_hand_ratio for row in of_key if row.size[0] >= MANY], default):
+            cells.append(f"{statistics.geometric_mean(values):.2f}, {min(values):.2f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    said = [f"{m:.1f} for `{layer}`" for (layer, step), m in means.items() if step == "training"]
+    return [
+        "How many times as fast as that of `torch.nn` is a training step with our layers, on a",
+        f"CPU, when the choice of the pass is left to them? {', '.join(said)}. A number of",
+        "1.0 means that PyTorch's own pass runs, or one that is as fast. On a GPU the layers run",
+        "PyTorch's own pass, which is not measured here.",
+        "",
+        "The table has the geometric mean and the least over all sizes; by hand over those with T",
+        f"of at least {MANY}.",
+        "",
+        "| layer | step | by hand: mean, least | default: mean, least |",
+        "|---|---|---|---|",
+        *lines,
+    ]
+
+
 def table(rows: Sequence[Row], scans: Sequence[ScanRow], runs: int) -> str:
     """Return the measurements as a page in Markdown."""
     lines = [
         "# Benchmarks",
+        "",
+        *conclusion(rows),
+        "",
+        f"Machine: {machine()}. Date: {date.today().isoformat()}.",
+        "",
+        "## Time",
         "",
         "The layers of `rnncourse.torch` against those of `torch.nn`: same weights, same data,",
         "float32. A training step is forward and backward; an inner layer also computes the",
@@ -300,8 +333,6 @@ def table(rows: Sequence[Row], scans: Sequence[ScanRow], runs: int) -> str:
         "hand-derived pass. *Default* is what a layer does when you leave the choice to it, and",
         "which of the two passes ran. A ratio is the time of `torch.nn` over ours, the median over",
         f"{runs} runs in turn; above 1, ours is faster. `make bench` writes this page anew.",
-        "",
-        f"Machine: {machine()}. Date: {date.today().isoformat()}.",
         "",
         "| layer | T | B | I | H | step | `torch.nn` (ms) | by hand (ms) | ratio by hand "
         "| ratio default | default ran |",
@@ -313,22 +344,6 @@ def table(rows: Sequence[Row], scans: Sequence[ScanRow], runs: int) -> str:
         found = [row.layer, *row.size, row.step, *times, *ratios, row.default_ran]
         lines.append("| " + " | ".join(map(str, found)) + " |")
     lines += [
-        "",
-        f"Ratios over all sizes; by hand over those with T of at least {MANY}:",
-        "",
-        "| layer | step | by hand: mean, least | default: mean, least |",
-    ]
-    lines += ["|---|---|---|---|"]
-    for key in dict.fromkeys((row.layer, row.step) for row in rows):
-        of_key = [row for row in rows if (row.layer, row.step) == key]
-        cells = [*key]
-        by_hand = [row.by_hand_ratio for row in of_key if row.size[0] >= MANY]
-        for values in (by_hand, [row.default_ratio for row in of_key]):
-            cells.append(f"{statistics.geometric_mean(values):.2f}, {min(values):.2f}")
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "A mean of ratios is a geometric mean.",
         "",
         "(memory)=",
         "## Memory",

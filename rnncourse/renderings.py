@@ -127,6 +127,8 @@ class Book:
         The book's title, and the address of its site.
     parser
         The site's parser of Markdown.
+    words
+        What the renderings say themselves, in the language of the book.
     """
 
     def __init__(self, root: Path) -> None:
@@ -134,10 +136,16 @@ class Book:
         config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
         self.title: str = config["title"]
         self.site: str = config["html"]["baseurl"].rstrip("/")
+        sphinx = config.get("sphinx", {}).get("config", {})
+        self.words: dict[str, str] = sphinx.get("course_words", {})
         self._bibliographies = [self.root / name for name in config["bibtex_bibfiles"]]
         extensions = set(config["parse"]["myst_enable_extensions"])
         self.parser = create_md_parser(MdParserConfig(enable_extensions=extensions), RendererHTML)
         self.parser.add_render_rule("math_inline", _math_in_html)
+
+    def says(self, word: str) -> str:
+        """Return a word in the language of the book."""
+        return self.words.get(word, word)
 
     @classmethod
     def around(cls, path: Path) -> "Book":
@@ -218,7 +226,7 @@ class Book:
         entries: dict[str, Entry] = {}
         for path in self._bibliographies:
             entries.update(parse_file(str(path)).entries)
-        return {key: _citation(entry) for key, entry in entries.items()}
+        return {key: _citation(entry, self.says("and")) for key, entry in entries.items()}
 
 
 def equation_number(name: str, count: int) -> str:
@@ -262,13 +270,14 @@ def portable(notebook: NotebookNode, book: Book, name: str) -> NotebookNode:
             cell.source = markdown(cell.source)
             if number == 0 and cell.source.startswith("# "):
                 title, _, rest = cell.source.partition("\n")
-                here = f"[read this page on its site]({book.address(name)})"
-                cell.source = f"{title}\n\n*{book.title}, an open course: {here}.*\n{rest}"
+                here = f"[{book.says('read this page on its site')}]({book.address(name)})"
+                about = f"{book.title}, {book.says('an open course:')} {here}."
+                cell.source = f"{title}\n\n*{about}*\n{rest}"
         elif tags := tags_that_fold(cell.metadata.get("tags", [])):
             cell.metadata["jupyter"] = {key: True for tag in tags for key in FOLDED[tag]}
             if "source_hidden" in cell.metadata["jupyter"] and not cell.source.startswith("%%"):
-                shown = {"remove-cell": "Check", "": "Set-up", "Exercises": "Solution"}
-                title = shown.get(tags[0], shown.get(section, "Code"))
+                shown = {"remove-cell": "Check", "": "Set-up", book.says("Exercises"): "Solution"}
+                title = book.says(shown.get(tags[0], shown.get(section, "Code")))
                 cell.metadata["cellView"] = "form"  # folds the cell in Colab, which shows the title
                 cell.source = f"#@title {title}\n{cell.source}"
     return result
@@ -380,7 +389,7 @@ class _Markdown:
             summary = self.book.parser.renderInline(title)
             return f"<details>\n<summary>{summary}</summary>\n\n{self(body)}\n\n</details>"
         if kind in BOXES:
-            title = self(title or kind.capitalize())
+            title = self(title or self.book.says(kind.capitalize()))
             quoted = f"**{title}**\n\n{self(body, quoted=True)}".splitlines()
             return "\n".join(f"> {line}".rstrip() for line in quoted)
         raise self.wrong(
@@ -434,7 +443,7 @@ def _math_in_html(self: Any, tokens: list[Token], index: int, options: Any, env:
     return html.escape(f"${tokens[index].content}$", quote=False)
 
 
-def _citation(entry: Entry) -> Citation:
+def _citation(entry: Entry, conjunction: str) -> Citation:
     people = entry.persons.get("author") or entry.persons.get("editor") or []
 
     def last(person: Person) -> str:
@@ -444,7 +453,7 @@ def _citation(entry: Entry) -> Citation:
         case [one]:
             names = one
         case [one, two]:
-            names = f"{one} and {two}"
+            names = f"{one} {conjunction} {two}"
         case [first, *_]:
             names = f"{first} *et al.*"
         case _:

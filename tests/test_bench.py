@@ -42,6 +42,9 @@ def test_the_page(tmp_path, monkeypatch, capsys):
     scans = 1 + 2 * 2
     both = bench.TRITON and torch.cuda.is_available()
     assert len(lines) == 1 + 3 * 2 * 3 + 1 + 3 * 3 + 1 + 3 * 2 * 3 + scans * (2 if both else 1)
+    conclusion = page.partition("## Time")[0]
+    assert "for `RNN`" in conclusion
+    assert "| LSTM | inference |" in conclusion
     assert "| 5 | 2 | 3 | training |" in page
     assert ("The scan against the kernel: not measured." in page) == (not both)
     assert "| GRU | 9 | 2 | 2 | 3 | training |" in page

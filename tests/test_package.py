@@ -76,6 +76,8 @@ def test_the_changelog_has_the_version():
 def test_what_is_cited_is_the_last_release():
     (last,) = [name for name in release.sections(read("CHANGELOG.md")) if name != "Unreleased"][:1]
     assert release.cited(read("CITATION.cff")) == last, f"CITATION.cff: write version {last}"
+    (day,) = re.findall(rf"^## \[{re.escape(last)}\] - (.+)$", read("CHANGELOG.md"), re.MULTILINE)
+    assert f"date-released: {day}\n" in read("CITATION.cff"), f"CITATION.cff: released {day}"
 
 
 GOOD = ("v1.2.0", "1.2.0", "# Log\n\n## [Unreleased]\n\n## [1.2.0] - today\n\nNew.\n\n[1.2.0]: x\n")
