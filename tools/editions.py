@@ -581,6 +581,7 @@ def settings(edition: Edition) -> dict[str, Any]:
     shown_by_twin = [f"{n}.md" for n in contents(edition.root) if stored_twin(edition, n).exists()]
     config["exclude_patterns"] = ["book/locale", *shown_by_twin]
     config["html"]["baseurl"] += f"{edition.path}/"
+    config["html"]["use_edit_page_button"] = False  # the catalog is edited, not the page
     config["repository"]["path_to_book"] = f"book/locale/{edition.language}"
     sphinx = config["sphinx"]["config"]
     sphinx["language"] = edition.language
