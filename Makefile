@@ -10,10 +10,11 @@ BUILD_SITE = rm -rf _build/html _build/.doctrees && \
 	$(BIN)/jupyter-book build . -W --keep-going --quiet || { echo \
 	"Correct what each WARNING names, in the source (.md) of that page. In a notebook, \
 	line 90004 is line 4 of cell 9; run 'make notebooks' after it."; exit 1; } && \
-	$(BIN)/python -m tools.editions build
+	$(BIN)/python -m tools.editions build && \
+	$(BIN)/python -m tools.site check
 STEPS = style types site check
 
-.PHONY: help book serve notebooks editions experiments release grade feedback grades test $(STEPS) processors package format hooks bench lock clean
+.PHONY: help book serve pdf zip notebooks editions experiments release grade feedback grades test $(STEPS) processors package format hooks bench lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' \
@@ -27,6 +28,14 @@ serve: $(VENV)/book.stamp ## open the site and rebuild it when a file changes
 	$(BIN)/jupyter-book config sphinx .
 	PYTHONPATH=book/_ext $(BIN)/sphinx-autobuild . _build/serve --open-browser --port 0 \
 		--re-ignore '/(\.[^/]+|_build|[^/]+\.egg-info|__pycache__)(/|$$)'
+
+pdf: $(VENV)/pdf.stamp ## print the site as one PDF, with contents and links (needs a Chromium, takes minutes)
+	@$(BUILD_SITE)
+	@$(BIN)/python -m tools.site pdf $(ONLY)
+
+zip: $(VENV)/book.stamp ## pack the site into one file, to be read without a network
+	@$(BUILD_SITE)
+	@$(BIN)/python -m tools.site zip
 
 notebooks: $(VENV)/test.stamp ## run the notebooks that changed and write their twins (ALL=1: run all; ONLY=03: one)
 	@$(BIN)/python -m tools.notebooks run $(if $(ALL),--all) $(ONLY)
@@ -102,13 +111,13 @@ lock: $(VENV)/test.stamp ## bring constraints.txt in line with pyproject.toml (U
 	rm constraints.new
 
 clean: ## remove what was built (not .venv)
-	rm -rf _build conf.py .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf _build book/package conf.py .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # A stamp is older than the lists of requirements when these changed: pip then installs again.
 $(VENV)/%.stamp: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing the requirements of '$*' into $(VENV). The first time this takes minutes."
 	@$(BIN)/pip install --quiet -c constraints.txt -e ".[$*]"
-	@touch $@ $(if $(filter test,$*),$(VENV)/book.stamp) # 'test' contains 'book'
+	@touch $@ $(if $(filter test,$*),$(VENV)/book.stamp $(VENV)/pdf.stamp) # 'test' contains both
 
 $(BIN)/pip:
 	@for python in $(PYTHON); do \

@@ -103,12 +103,13 @@ def add_switch(
     context["language"] = here
     up = "../" * (name.count("/") + bool(settings.get("here")))
     same = name in app.env.found_docs or name in ("search", "genindex")
+    same = same and not name.startswith("book/package/")  # made from the English docstrings
     base = str(app.config.html_baseurl).removesuffix(f"{settings.get('here', '')}/")
     switch, alternates = [], []
     for language, edition in {"en": ENGLISH, **settings["editions"]}.items():
         lang, path = language.replace("_", "-"), edition["path"]
         root = f"{path}/" if path else ""
-        target = f"{root}{name}.html" if same else f"{root}index.html"
+        target = f"{root}{name}.html" if same or lang == here else f"{root}index.html"
         switch.append(
             {
                 "href": up + target,

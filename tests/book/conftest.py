@@ -1,11 +1,10 @@
 """A browser for all tests that look at what a reader sees."""
 
 import os
-import shutil
 
 import pytest
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+from tools import site
 
 
 @pytest.fixture(scope="session")
@@ -15,9 +14,9 @@ def browser():
     Without a Chromium the tests are skipped, unless ``RNNCOURSE_REQUIRE_BROWSER=1`` says that this
     machine must have one.
     """
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = site.browser()
     if path is None:
-        message = f"no Chromium is installed (looked for {', '.join(BROWSERS)})"
+        message = f"no Chromium is installed (looked for {', '.join(site.BROWSERS)})"
         if os.environ.get("RNNCOURSE_REQUIRE_BROWSER") == "1":
             pytest.fail(f"{message}, and RNNCOURSE_REQUIRE_BROWSER=1 asks for one", pytrace=False)
         pytest.skip(message)

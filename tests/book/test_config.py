@@ -22,6 +22,7 @@ INDEX_HOSTS = (("pypi", "org"), ("pythonhosted", "org"), ("anaconda", "org"))
 FORBIDDEN = {
     "the address of a package index": "|".join(rf"\b{name}\.{end}\b" for name, end in INDEX_HOSTS),
     "a path of one machine": r"(?<![\w.])/(?:home|root|Users|work)/\w",
+    "a mark of a merge": r"^(?:<{7}|>{7}) ",
     "a mark of unfinished work": rf"\b(?:{'TO' + 'DO'}|{'FIX' + 'ME'}|{'X' * 3})\b",
 }
 
