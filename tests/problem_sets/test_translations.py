@@ -67,7 +67,7 @@ def test_the_reference_solution_scores_in_full_and_an_untouched_set_nothing(work
 
 
 def test_every_answer_is_worth_what_it_is_in_english(known, lost, none):
-    wanted = {s: found[3] for s, found in known.WRONG.items()} | dict.fromkeys(known.OTHER, set())
+    wanted = {s: found[3] for s, found in known.WRONG.items()} | {s: () for s in known.OTHER}
     pairs = {student: (set(lost[student]), set(tests)) for student, tests in wanted.items()}
     none(f"{s}: lost {sorted(a)}, not {sorted(b)}" for s, (a, b) in pairs.items() if a != b)
 
