@@ -28,7 +28,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
@@ -322,7 +322,8 @@ def export(edition: Edition, names: list[str], everything: bool = False) -> str:
 
 def take(edition: Edition, text: str) -> list[str]:
     """Take over the translations of an exported text; return what could not be taken."""
-    problems, found = [], {}
+    problems: list[str] = []
+    found: dict[str, dict[str, str]] = {}
     for part in re.split(r"^=== ", text, flags=re.MULTILINE)[1:]:
         head, _, rest = part.partition("\n")
         name, short, *_ = head.split(" ")
@@ -719,6 +720,11 @@ def store(edition: Edition, name: str, force: bool = False) -> bool:
     return ran
 
 
+def in_columns(old: str, new: str, match: re.Match[str]) -> str:
+    """Return a new name with as many spaces after it as keep the next column in its place."""
+    return new + " " * max(2, len(match[1]) + len(old) - len(new)) if match[1] else new
+
+
 def say(edition: Edition, name: str, notebook: NotebookNode) -> None:
     """Translate in outputs what the package itself says: names of buttons, and of data."""
     settings = configuration(edition.root)
@@ -737,13 +743,7 @@ def say(edition: Edition, name: str, notebook: NotebookNode) -> None:
                 data["text/html"] = text
             for holder, key in ((output, "text"), (data, "text/plain")):
                 for pattern, old, new in names if key in holder else ():
-                    wide = len(old) - len(new)
-                    holder[key] = pattern.sub(
-                        lambda m, new=new, wide=wide: (
-                            new + " " * max(2, len(m[1]) + wide) if m[1] else new
-                        ),
-                        holder[key],
-                    )
+                    holder[key] = pattern.sub(partial(in_columns, old, new), holder[key])
     notebook.metadata.outputs_sha256 = notebooks.seal(notebook)
 
 

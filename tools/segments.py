@@ -27,8 +27,10 @@ CODE = ("comment", "string", "docstring")
 
 TITLED = (*BOXES, "card", "dropdown", "grid-item-card", "tab-item")
 BODIES = (*TITLED, "card-footer", "container", "div", "grid", "grid-item", "list-table", "tab-set")
-SPOKEN = ("annotate", "label", "name", "print", "set_title", "set_xlabel", "set_ylabel", "suptitle")
-SPOKEN += ("supxlabel", "supylabel", "text", "title", "xlabel", "ylabel")
+SPOKEN = (
+    *("annotate", "label", "name", "print", "set_title", "set_xlabel", "set_ylabel", "suptitle"),
+    *("supxlabel", "supylabel", "text", "title", "xlabel", "ylabel"),
+)
 """Functions and arguments whose texts the reader sees."""
 
 LITERAL = re.compile(r"([rRbBuUfF]{0,2})(\"\"\"|'''|\"|')((?:\\.|(?!\2).)*)\2", re.DOTALL)
@@ -57,7 +59,9 @@ def parser() -> MarkdownIt:
     return Book(ROOT).parser
 
 
-def page(text: str, translate: Translate, extra: Collection[str] = (), keep: Collection[str] = ()):
+def page(
+    text: str, translate: Translate, extra: Collection[str] = (), keep: Collection[str] = ()
+) -> str:
     """Return the source of a page, translated.
 
     Parameters

@@ -10,7 +10,7 @@ from tools.notebooks import NOTEBOOKS, ROOT, sources
 PAGE = (ROOT / "book" / "notation.md").read_text(encoding="utf-8")
 NAMES = [path.stem for path in sources()]
 CHAPTERS = {int(name[:2]): name for name in NAMES if name[0].isdigit()}
-WITHOUT_LINK = {7, 8, 9, 11}  # their second edition brings it
+WITHOUT_LINK = {7, 11}  # their second edition brings it
 
 # Letters with a row of their own when they carry this mark.
 GREEK = re.compile(

@@ -7,8 +7,6 @@ from tools.notebooks import NOTEBOOKS, read_twin
 
 # How many lines with a bare True or False the chapters that wait for their revision still show.
 TRUTH_VALUES = {
-    "07-gru-and-choosing-a-cell": 7,
-    "09-encoder-decoder": 2,
     "11-transformer": 3,
 }
 
