@@ -729,7 +729,7 @@ def say(edition: Edition, name: str, notebook: NotebookNode) -> None:
     """Translate in outputs what the package itself says: names of buttons, and of data."""
     settings = configuration(edition.root)
     names = [
-        (re.compile(rf"\b{re.escape(text)}\b(  +)?"), text, new)
+        (re.compile(rf"(?m)^{re.escape(text)}\b(  +)?"), text, new)  # a name heads its line
         for text in settings["shown"].get(name, [])
         if (new := edition.catalog(name).get(("output", text)))
     ]
@@ -738,8 +738,8 @@ def say(edition: Edition, name: str, notebook: NotebookNode) -> None:
             data = output.get("data", {})
             if "text/html" in data:
                 text = replace_phrases(edition, data["text/html"], settings["phrases"]["outputs"])
-                for pattern, _, new in names:
-                    text = pattern.sub(new, text)
+                for _, old, new in names:
+                    text = text.replace(f">{old}<", f">{new}<")
                 data["text/html"] = text
             for holder, key in ((output, "text"), (data, "text/plain")):
                 for pattern, old, new in names if key in holder else ():
