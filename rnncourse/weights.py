@@ -18,6 +18,9 @@ from torch import Tensor, nn
 CHARACTER_RNN = Path(__file__).parent / "data" / "character_rnn.safetensors"
 """Chapter 3's character model, trained as there; in float16."""
 
+MANUAL_TRANSFORMER = Path(__file__).parent / "data" / "manual_transformer.safetensors"
+"""A transformer that writes like Python's manual, for chapter 11; in float16."""
+
 _KEY = "rnncourse"  # of the facts, among the file's metadata
 
 

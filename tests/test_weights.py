@@ -8,8 +8,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from rnncourse.torch import RNN
-from rnncourse.weights import CHARACTER_RNN, load_weights, read_weights, save_weights
+from rnncourse.torch import RNN, Transformer
+from rnncourse.weights import (
+    CHARACTER_RNN,
+    MANUAL_TRANSFORMER,
+    load_weights,
+    read_weights,
+    save_weights,
+)
 
 FACTS = {"cell": "rnn", "nonlinearity": "tanh", "symbols": ["a", "é", "\n"]}
 
@@ -157,3 +163,13 @@ def test_chapter_3s_network_travels_with_the_package():
     assert weights["rnn.weight_hh_l0"].shape == (256, 256)
     assert len(facts["symbols"]) == len(weights["embed.weight"]) == len(weights["out.bias"])
     assert json.dumps(facts)
+
+
+def test_chapter_11s_transformer_travels_with_the_package():
+    facts = read_weights(MANUAL_TRANSFORMER)[1]
+    sizes = [facts[name] for name in ("embed_dim", "num_heads", "num_layers")]
+    model = Transformer(len(facts["symbols"]), *sizes)
+    load_weights(MANUAL_TRANSFORMER, model, dtype=torch.float16)
+    losses = [bits for bits, _ in facts["seen"].values()]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 2.1 < 6 < losses[0]

@@ -224,7 +224,10 @@ class Pair(NamedTuple):
 
 
 def translation_pairs(
-    n: int, rng: np.random.Generator, lengths: tuple[int, int] = (5, 15)
+    n: int,
+    rng: np.random.Generator,
+    lengths: tuple[int, int] = (5, 15),
+    words: int | None = None,
 ) -> list[Pair]:
     """Draw different sentences with their translations.
 
@@ -241,6 +244,9 @@ def translation_pairs(
     lengths
         The fewest and the most English words, at least 5; each number between comes equally
         often. The Spanish sentence has about as many.
+    words
+        Use only so many people, things, verbs and adjectives of each kind, at least 8; all if left
+        out. With fewer words a small translator learns the grammar in fewer updates.
 
     Returns
     -------
@@ -270,9 +276,11 @@ def translation_pairs(
     check_shape("lengths", np.shape(lengths), (2,))
     check_at_least("lengths[0]", lengths[0], 5)
     check_at_least("lengths[1]", lengths[1], lengths[0])
+    if words is not None:
+        check_at_least("words", words, 8)
     drawn: dict[tuple[str, ...], Pair] = {}
     while len(drawn) < n:
-        pair = _sentence(int(rng.integers(lengths[0], lengths[1] + 1)), rng)
+        pair = _sentence(int(rng.integers(lengths[0], lengths[1] + 1)), rng, words)
         drawn.setdefault(pair.english, pair)
     return list(drawn.values())
 
@@ -380,7 +388,7 @@ def _pad(
     return ids, lengths
 
 
-def _sentence(n_words: int, rng: np.random.Generator) -> Pair:
+def _sentence(n_words: int, rng: np.random.Generator, words: int | None) -> Pair:
     """Draw a sentence with ``n_words`` English words.
 
     A clause has at least 5 words, as in *the king sees a map*. Three things may add 2 words each:
@@ -405,13 +413,14 @@ def _sentence(n_words: int, rng: np.random.Generator) -> Pair:
             _append(english, spanish, [link[0]], [(link[1], (0,))])
         for part in range(2):
             nouns, kinds = ((PEOPLE, PEOPLE_ADJECTIVES), (THINGS, THING_ADJECTIVES))[part]
+            nouns, kinds = nouns[:words], (kinds[0][:words], kinds[1][:words])
             owner = int(adjectives[part, 2]) if owned[part] else None
-            words, rendered, plural = _noun_phrase(
-                nouns, kinds, int(adjectives[part, :2].sum()), owner, rng
+            phrase, rendered, plural = _noun_phrase(
+                nouns, kinds, int(adjectives[part, :2].sum()), owner, rng, words
             )
-            _append(english, spanish, words, rendered)
+            _append(english, spanish, phrase, rendered)
             if part == 0:
-                _append(english, spanish, *_verb(plural, negated, rng))
+                _append(english, spanish, *_verb(plural, negated, rng, words))
     alignment = tuple((i, j) for j, (_, sources) in enumerate(spanish) for i in sources)
     return Pair(tuple(english), tuple(word for word, _ in spanish), alignment)
 
@@ -422,6 +431,7 @@ def _noun_phrase(
     n_adjectives: int,
     owner_adjectives: int | None,
     rng: np.random.Generator,
+    n_words: int | None,
 ) -> tuple[list[str], Target, bool]:
     """Draw a noun with its modifiers, and tell whether it is plural."""
     noun, plural = _pick(nouns, rng), bool(rng.integers(2))
@@ -445,7 +455,12 @@ def _noun_phrase(
         _append(english, spanish, words, rendered)
         return english, spanish, plural
     owner, owner_rendered, several = _noun_phrase(
-        PEOPLE, PEOPLE_ADJECTIVES, owner_adjectives, None, rng
+        PEOPLE[:n_words],
+        (PEOPLE_ADJECTIVES[0][:n_words], PEOPLE_ADJECTIVES[1][:n_words]),
+        owner_adjectives,
+        None,
+        rng,
+        n_words,
     )
     english = [*owner, "'" if several and owner[-1].endswith("s") else "'s"]
     _append(english, spanish, words, rendered)
@@ -457,9 +472,11 @@ def _noun_phrase(
     return english, [(DETERMINERS[0][2 + form], mark), *spanish, *owner_rendered], plural
 
 
-def _verb(plural: bool, negated: bool, rng: np.random.Generator) -> tuple[list[str], Target]:
+def _verb(
+    plural: bool, negated: bool, rng: np.random.Generator, n_words: int | None
+) -> tuple[list[str], Target]:
     """Draw a verb that agrees with its subject."""
-    verb, past = _pick(VERBS, rng), bool(rng.integers(2))
+    verb, past = _pick(VERBS[:n_words], rng), bool(rng.integers(2))
     rendered = verb[3 + 2 * past + plural]
     if negated:
         helper = "did" if past else "do" if plural else "does"

@@ -10,7 +10,6 @@ from tools.notebooks import NOTEBOOKS, ROOT, sources
 PAGE = (ROOT / "book" / "notation.md").read_text(encoding="utf-8")
 NAMES = [path.stem for path in sources()]
 CHAPTERS = {int(name[:2]): name for name in NAMES if name[0].isdigit()}
-WITHOUT_LINK = {7, 8, 9, 11}  # their second edition brings it
 
 # Letters with a row of their own when they carry this mark.
 GREEK = re.compile(
@@ -108,7 +107,7 @@ def test_each_greek_letter_has_one_meaning_on_a_page(name, none):
     none(problems)
 
 
-@pytest.mark.parametrize("number", sorted(set(CHAPTERS) - WITHOUT_LINK))
+@pytest.mark.parametrize("number", sorted(CHAPTERS))
 def test_a_chapter_links_to_the_notation_in_its_first_box(number):
     text = (NOTEBOOKS / f"{CHAPTERS[number]}.md").read_text(encoding="utf-8")
     box = text.partition("class: tip")[2].partition("\n:::")[0]

@@ -158,7 +158,30 @@ def test_padding(seed, n):
         assert not target[t:, b].any()
 
 
+def test_fewer_words_make_the_same_kind_of_sentence(rng):
+    """Small enough for a short experiment, and large enough for new sentences of each length."""
+    used_english, used_spanish = set(), set()
+    for pair in translation_pairs(5000, rng, (5, 12), words=8):
+        used_english |= set(pair.english)
+        used_spanish |= set(pair.spanish)
+    assert {row[0] for row in PEOPLE + THINGS if row[0] in used_english} == {
+        row[0] for row in PEOPLE[:8] + THINGS[:8]
+    }
+    assert {row[0] for row in VERBS[:8]} <= used_english
+    assert not used_english & {row[0] for row in VERBS[8:]}
+    english, spanish = vocabularies()
+    assert used_english < set(english.tokens)
+    assert used_spanish < set(spanish.tokens)
+
+
+def test_all_words_are_the_default():
+    few = translation_pairs(50, np.random.default_rng(3), words=1000)
+    assert few == translation_pairs(50, np.random.default_rng(3))
+
+
 def test_bad_input_is_refused(rng):
+    with pytest.raises(ValueError, match="words: expected at least 8, got 7"):
+        translation_pairs(1, rng, words=7)
     with pytest.raises(ValueError, match="n: expected at least 0"):
         translation_pairs(-1, rng)
     with pytest.raises(ValueError, match="n: expected at most a million"):

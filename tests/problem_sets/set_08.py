@@ -115,7 +115,7 @@ def lowest_loss(language, look_ahead):
     return np.float32(loss)
 """,
         "norm": """
-def normalize(a, g, b, eps):
+def normalize(a, scale, shift, eps):
     out, hats = [], []
     for step in np.asarray(a, dtype=np.float32):
         rows = []
@@ -124,23 +124,23 @@ def normalize(a, g, b, eps):
             s2 = sum((w - m) ** 2 for w in v) / len(v)
             rows.append([(w - m) / (s2 + eps) ** 0.5 for w in v])
         hats.append(rows)
-        out.append([[g[j] * r[j] + b[j] for j in range(len(r))] for r in rows])
+        out.append([[scale[j] * r[j] + shift[j] for j in range(len(r))] for r in rows])
     return out, hats
 """,
         "backward": """
-def normalize_backward(d_out, a, g, eps):
+def normalize_backward(d_out, a, scale, eps):
     T, B, H = a.shape
-    d_a, d_g, d_b = np.zeros((T, B, H), dtype=np.float32), np.zeros(H), np.zeros(H)
+    d_a, d_scale, d_shift = np.zeros((T, B, H), dtype=np.float32), np.zeros(H), np.zeros(H)
     for t in range(T):
         for i in range(B):
             v = a[t, i]
             c = v - v.mean()
             s = np.sqrt((c @ c) / H + eps)
             jacobian = (np.eye(H) - 1 / H) / s - np.outer(c, c) / H / s**3
-            d_a[t, i] = jacobian @ (d_out[t, i] * g)
-            d_g += d_out[t, i] * c / s
-            d_b += d_out[t, i]
-    return d_a, list(d_g), list(d_b)
+            d_a[t, i] = jacobian @ (d_out[t, i] * scale)
+            d_scale += d_out[t, i] * c / s
+            d_shift += d_out[t, i]
+    return d_a, list(d_scale), list(d_shift)
 """,
         "dropout": """
 def drop(h, p, u, training):
