@@ -13,6 +13,7 @@ BUILD_SITE = rm -rf _build/html _build/.doctrees && \
 	$(BIN)/python -m tools.editions build && \
 	$(BIN)/python -m tools.site check
 STEPS = style types site check
+WHERE = $(if $(COURSE),--course "$(COURSE)") # of the coursework
 
 .PHONY: help book serve pdf zip notebooks editions experiments release grade feedback grades test $(STEPS) processors package format hooks bench lock clean
 
@@ -48,18 +49,19 @@ editions: $(VENV)/test.stamp ## bring the translations in line with the sources,
 experiments: $(VENV)/test.stamp ## do the runs that the tables of experiments lack (ONLY=name, JOBS=2, DEVICE=cuda)
 	@$(BIN)/python -m rnncourse.experiments run $(ONLY) --jobs $(JOBS) $(addprefix --device ,$(DEVICE))
 
+# Only what was typed: many systems set LANGUAGE, to what gettext wants of it.
+release: IN = $(if $(findstring command,$(origin LANGUAGE)),$(LANGUAGE))
 release: $(VENV)/test.stamp ## make the students' notebooks of the problem sets (SET=03: one; LANGUAGE=es)
-	@$(if $(LANGUAGE),$(BIN)/python -m tools.editions plant $(LANGUAGE))
-	@$(BIN)/python -m rnncourse.grading $(if $(LANGUAGE),--sources _build/editions/$(LANGUAGE)/notebooks/problem-sets) release $(SET)
+	@$(BIN)/python -m $(if $(IN),tools.editions release $(IN),rnncourse.grading $(WHERE) release) $(SET) $(if $(IN),$(WHERE))
 
 grade: $(VENV)/test.stamp ## grade a folder of submissions: make grade SET=03 FROM=submissions (DRY=1: say whose is what)
-	@$(BIN)/python -m rnncourse.grading grade $(SET) $(FROM) $(if $(DUE),--due "$(DUE)") $(if $(DRY),--dry-run)
+	@$(BIN)/python -m rnncourse.grading $(WHERE) grade $(SET) $(FROM) $(if $(DUE),--due "$(DUE)") $(if $(DRY),--dry-run)
 
 feedback: $(VENV)/test.stamp ## write the students' feedback: make feedback SET=03
-	@$(BIN)/python -m rnncourse.grading feedback $(SET)
+	@$(BIN)/python -m rnncourse.grading $(WHERE) feedback $(SET)
 
 grades: $(VENV)/test.stamp ## write all grades to grades.csv (WIDE=1: one line a student)
-	@$(BIN)/python -m rnncourse.grading export $(if $(WIDE),--wide)
+	@$(BIN)/python -m rnncourse.grading $(WHERE) export $(if $(WIDE),--wide)
 
 test: $(VENV)/test.stamp ## test everything: style, types, site, package, notebooks, links, browser
 	@failed=; for step in $(STEPS); do \

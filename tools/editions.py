@@ -12,6 +12,9 @@ edition is run once, and stored with its outputs beside the catalogs.
     python -m tools.editions run [NAME ...]     run the translated notebooks that changed
     python -m tools.editions plant [LANG ...]   write the translated sources into _build/editions
     python -m tools.editions build [LANG ...]   build the sites of the editions from them
+    python -m tools.editions release LANG [SET ...]   make the students' notebooks of problem sets
+
+A language is named as in ``editions.yml``: ``pt_BR``. ``pt-br`` and ``pt-BR`` are understood too.
 """
 
 import argparse
@@ -81,11 +84,10 @@ class Edition:
     """The course in one language."""
 
     def __init__(self, language: str, root: Path = ROOT) -> None:
-        self.root, self.language = root, language
+        self.root = root
         settings = configuration(root)["editions"]
-        if language not in settings:
-            there = ", ".join(settings)
-            raise SystemExit(f"language: expected one of {there}, got {language}")
+        language = language_of(language, root)
+        self.language = language
         self.path: str = settings[language]["path"]
         self.name: str = settings[language]["name"]
         self.pages: list[str] = settings[language]["pages"]
@@ -124,6 +126,24 @@ class Edition:
             lambda m: m[1] + (terms.get(("term", m[2])) or m[2]) + m[3],
             text,
         )
+
+
+def language_of(name: str, root: Path = ROOT) -> str:
+    """Return the one name of a language, however it is spelled.
+
+    Examples
+    --------
+    >>> language_of("pt-br"), language_of("pt_BR"), language_of("ES")
+    ('pt_BR', 'pt_BR', 'es')
+    """
+    settings = configuration(root)["editions"]
+    for language in settings:
+        if language.lower() == name.lower().replace("-", "_"):
+            return str(language)
+    there = ", ".join(f"{language} ({found['name']})" for language, found in settings.items())
+    raise SystemExit(
+        f"language: expected one of {there}, got {name}. English is what you get without a language"
+    )
 
 
 class Entry(NamedTuple):
@@ -685,6 +705,43 @@ def run(edition: Edition, parts: list[str], force: bool = False) -> Iterator[str
         yield f"{name}: {f'ran in {seconds:.0f} s' if ran else 'the code is unchanged'}"
 
 
+def release(edition: Edition, sets: list[str], course: Path) -> Iterator[Path]:
+    """Make the students' notebooks of translated problem sets; yield each notebook's path.
+
+    Parameters
+    ----------
+    edition
+        The language.
+    sets
+        ``"03"`` or ``"03-recurrent-network"``; all that are translated, if there is none.
+    course
+        The course's folder. One folder holds one language.
+    """
+    from rnncourse.grading.course import release as release_one
+
+    every = [name for name in contents(edition.root) if "problem-sets/" in name]
+    there = [name for name in every if name in edition.pages]
+    if not there:
+        raise SystemExit(f"set: there is none in {edition.name} yet; book/translating.md says how")
+    listed = ", ".join(name.rpartition("/")[2] for name in there)
+    chosen = there if not sets else []
+    for part in sets:
+        found = [name for name in there if name.rpartition("/")[2].startswith(part)]
+        if not found:
+            raise SystemExit(f"set: expected one in {edition.name} ({listed}), got {part}")
+        chosen += found
+    for name in chosen:
+        done, _, total = counts(edition, name)
+        if done < total:
+            raise SystemExit(
+                f"set: {name} is not complete in {edition.name}: {done} of {total} pieces are "
+                "translated; `make editions` says what it lacks"
+            )
+    plant(edition, [n for n in contents(edition.root) if not ready(edition, n) and n not in chosen])
+    for name in dict.fromkeys(chosen):
+        yield release_one(edition.tree / f"{name}.md", course)
+
+
 def translated(edition: Edition, name: str) -> NotebookNode:
     """Return a notebook of an edition as it must be stored, without outputs."""
     source = edition.tree / f"{name}.md"
@@ -729,7 +786,7 @@ def say(edition: Edition, name: str, notebook: NotebookNode) -> None:
     """Translate in outputs what the package itself says: names of buttons, and of data."""
     settings = configuration(edition.root)
     names = [
-        (re.compile(rf"\b{re.escape(text)}\b(  +)?"), text, new)
+        (re.compile(rf"(?m)^{re.escape(text)}\b(  +)?"), text, new)  # a name heads its line
         for text in settings["shown"].get(name, [])
         if (new := edition.catalog(name).get(("output", text)))
     ]
@@ -738,8 +795,8 @@ def say(edition: Edition, name: str, notebook: NotebookNode) -> None:
             data = output.get("data", {})
             if "text/html" in data:
                 text = replace_phrases(edition, data["text/html"], settings["phrases"]["outputs"])
-                for pattern, _, new in names:
-                    text = pattern.sub(new, text)
+                for _, old, new in names:
+                    text = text.replace(f">{old}<", f">{new}<")
                 data["text/html"] = text
             for holder, key in ((output, "text"), (data, "text/plain")):
                 for pattern, old, new in names if key in holder else ():
@@ -798,19 +855,31 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="The course in other languages.")
     commands = parser.add_subparsers(dest="command", required=True)
     every = list(configuration()["editions"])
+    one = commands.add_parser("release")
+    one.add_argument("language")
+    one.add_argument("sets", nargs="*", help="03 or 03-recurrent-network; default: all translated")
+    one.add_argument("--course", type=Path, default=Path("coursework"), help="its folder")
     for name in ("update", "check", "plant", "build"):
         commands.add_parser(name).add_argument("languages", nargs="*")
     one = commands.add_parser("run")
     one.add_argument("names", nargs="*", help="parts of names, such as 03; default: all")
     one.add_argument("--all", action="store_true", help="run even what did not change")
     one = commands.add_parser("export")
-    one.add_argument("language", choices=every)
+    one.add_argument("language")
     one.add_argument("pages", nargs="*", help="parts of their names; default: all of the edition")
     one.add_argument("--all", action="store_true", help="also what is translated")
     one = commands.add_parser("import")
-    one.add_argument("language", choices=every)
+    one.add_argument("language")
     one.add_argument("file", type=Path)
     options = parser.parse_args(arguments)
+    if options.command == "release":
+        try:
+            for path in release(Edition(options.language), options.sets, options.course):
+                print(path)
+        except (OSError, RuntimeError, ValueError) as error:
+            print(error, file=sys.stderr)
+            return 1
+        return 0
     if options.command == "export":
         edition = Edition(options.language)
         known = [OWN, *contents()]

@@ -24,7 +24,7 @@ from nbformat import NotebookNode
 
 from .roster import ALLOWED
 
-MARK = "rnncourse"  # in a students' notebook, beside its cells: the name of the set, and the cells
+MARK = "rnncourse"  # in a students' notebook, beside its cells: the set's name, its cells, a stub
 TEXT_STUB = "*Write your answer here, in place of this line.*"
 CODE_STUB = "raise NotImplementedError  # your code"
 LARGEST = 20 * 2**20  # bytes of a notebook that is opened at all
@@ -91,7 +91,7 @@ def look(nb: NotebookNode, file: str) -> tuple[list[str], list[str]]:
         if name == "student":
             problems += _name_problem(cell.source)
         elif name in expected and cell.metadata.nbgrader.get("solution"):
-            if _unanswered(cell):
+            if _unanswered(cell, str(mark.get("stub", TEXT_STUB))):
                 problems.append(f"cell {name!r} holds no answer yet")
         elif name in expected and _checksum(cell) != cell.metadata.nbgrader.get("checksum"):
             notes.append(f"cell {name!r} was edited: the grader runs it as it was")
@@ -114,11 +114,11 @@ def _name_problem(source: str) -> list[str]:
     return [] if fine else [f"STUDENT = {values[-1]!r} is no user name: {ask}"]
 
 
-def _unanswered(cell: NotebookNode) -> bool:
+def _unanswered(cell: NotebookNode, stub: str) -> bool:
     text = cell.source.strip()
     if not text or cell.metadata.nbgrader.get("checksum") == _checksum(cell):
         return True
-    return TEXT_STUB in text or CODE_STUB in text
+    return stub in text or CODE_STUB in text
 
 
 def _checksum(cell: NotebookNode) -> str:

@@ -133,9 +133,13 @@ def _config(course: Path, seconds: int = 30, walls: str = "bwrap") -> Config:
     return configure(found, course, seconds, walls)
 
 
-def _api(course: Path, seconds: int = 30, walls: str = "bwrap") -> NbGraderAPI:
+def _api(
+    course: Path, seconds: int = 30, walls: str = "bwrap", stub: str = TEXT_STUB
+) -> NbGraderAPI:
     _find_alembic()
-    api = NbGraderAPI(config=_config(course, seconds, walls))
+    config = _config(course, seconds, walls)
+    config.ClearSolutions.text_stub = stub
+    api = NbGraderAPI(config=config)
     api.log.setLevel("INFO")
     api.log.propagate = False
     return api
@@ -173,6 +177,8 @@ def source_notebook(path: Path) -> NotebookNode:
         if is_grade(cell) and not is_solution(cell):
             cell.source = _in_a_function(cell.source)
     nb.metadata[MARK] = {"set": path.stem, "cells": [c.id for c in nb.cells if c.id in seen]}
+    if (stub := book.says(TEXT_STUB)) != TEXT_STUB:
+        nb.metadata[MARK]["stub"] = stub
     return nb
 
 
@@ -184,7 +190,8 @@ def _in_a_function(test: str) -> str:
 def release(source: Path, course: Path) -> Path:
     """Make the students' notebook of one problem set.
 
-    A set that was released before is released anew. nbgrader refuses when tests were added or
+    The line that asks for an answer is in the language of the source's book. A set that was
+    released before is released anew. nbgrader refuses when tests were added or
     removed and submissions are graded already.
 
     Parameters
@@ -206,8 +213,10 @@ def release(source: Path, course: Path) -> Path:
     """
     folder = course / "source" / source.stem
     folder.mkdir(parents=True, exist_ok=True)
-    nbformat.write(source_notebook(source), folder / f"{source.stem}.ipynb")
-    found = _api(course).generate_assignment(source.stem, force=True, create=True)
+    nb = source_notebook(source)
+    nbformat.write(nb, folder / f"{source.stem}.ipynb")
+    stub = nb.metadata[MARK].get("stub", TEXT_STUB)
+    found = _api(course, stub=stub).generate_assignment(source.stem, force=True, create=True)
     if not found["success"]:
         raise RuntimeError(f"nbgrader could not release {source.stem}:\n{found.get('log', '')}")
     return course / "release" / source.stem / f"{source.stem}.ipynb"

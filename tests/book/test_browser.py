@@ -463,3 +463,43 @@ def test_without_scripts_a_slider_is_a_still_picture(browser, site, name):
     assert "scripts switched on" in box.inner_text()
     assert not box.locator("figcaption").is_visible()
     context.close()
+
+
+def test_the_language_switch_keeps_the_page(visit):
+    seen = visit()
+    page, name = seen.open("notebooks/03-recurrent-network.html"), "notebooks/03-recurrent-network"
+    editions = yaml.safe_load((ROOT / "book" / "locale" / "editions.yml").read_text("utf-8"))
+    paths = {key.replace("_", "-"): found["path"] for key, found in editions["editions"].items()}
+    title = page.locator("h1").first.inner_text()
+    for language, path in [*paths.items(), ("en", "")]:
+        link = page.locator(f'.language-switch a[lang="{language}"]:visible').first
+        assert link.get_attribute("aria-current") is None
+        link.click()
+        page.wait_for_url(f"{seen.site}/{path}/{name}.html" if path else f"{seen.site}/{name}.html")
+        assert page.locator("html").get_attribute("lang") == language
+        here = page.locator('.language-switch a[aria-current="true"]').first
+        assert here.get_attribute("lang") == language
+        assert (page.locator("h1").first.inner_text() == title) == (language == "en")
+    assert not seen.problems, seen.problems
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("desvanecimiento del gradiente", r"glossary\.html#term-|05-vanishing"),
+        ("gradiente evanescente", r"glossary\.html#term-"),
+        ("qué es el estado oculto", r"glossary\.html#term-"),
+    ],
+)
+def test_the_spanish_pages_are_searched_in_spanish(visit, question, answer):
+    seen = visit()
+    page = seen.open("es/book/index.html")
+    page.keyboard.press("Control+k")
+    page.keyboard.type(question)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/es/search.html?*")
+    page.wait_for_selector("#search-results li a")
+    links = page.locator("#search-results > li a").all()[:5]
+    found = [link.get_attribute("href") for link in links]
+    assert any(re.search(answer, address) for address in found), found
+    assert not seen.problems, seen.problems

@@ -19,7 +19,7 @@ from tools.notebooks import NOTEBOOKS, ROOT
 
 TABLES = ROOT / "rnncourse" / "experiments"
 PAGE = (ROOT / "book" / "choosing.md").read_text(encoding="utf-8")
-NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+NUMBER = re.compile(r"\d{1,3}(?: \d{3})+\b|\d+(?:[.,]\d+)*")
 
 
 def read(path):
@@ -69,8 +69,8 @@ def printed(notebook):
 
 
 def numbers(text):
-    """The numbers in a text; 0.50 and 0.5 are one."""
-    found = NUMBER.findall(text)
+    """The numbers in a text; 0.50 and 0.5 are one, and so are 4 096, 4,096 and 4096."""
+    found = [re.sub("[ ,]", "", number) for number in NUMBER.findall(text)]
     return [n.rstrip("0").rstrip(".") if "." in n else n for n in found]
 
 
