@@ -22,6 +22,7 @@ FOLDED = {
 EMPTY_HEADER = re.compile(r"<th( class=\"[^\"]*\")?>(?:\s|<p>\s*</p>)*</th>")
 NO_CORNER = re.compile(r"<table[^>]*>\s*<thead>\s*<tr[^>]*>\s*<td.*?</table>", re.DOTALL)
 FIRST_CELL = re.compile(r"(<tr[^>]*>\s*)<td([^>]*)>(.*?)</td>", re.DOTALL)
+NO_NAME = re.compile(r'<span class="math.*?</span>|<[^>]+>', re.DOTALL)
 
 SLIDER = re.compile(r'(<input type="range"[^>]* aria-label=")([\w-]+)"')
 
@@ -54,10 +55,17 @@ def depart_citation(self: HTML5Translator, node: nodes.citation) -> None:
     HTML5Translator.depart_citation(self, node)
 
 
+def name_row(cell: re.Match[str]) -> str:
+    """Return the first cell of a row as its header, if it has a name and not only a formula."""
+    start, attributes, text = cell.groups()
+    named = NO_NAME.sub("", text).strip()
+    return f'{start}<th scope="row"{attributes}>{text}</th>' if named else cell[0]
+
+
 def name_rows(table: re.Match[str]) -> str:
     """Return a table in which the first cell of each row is its header."""
     head, body = table[0].split("</thead>", 1)
-    return f"{head}</thead>" + FIRST_CELL.sub(r'\1<th scope="row"\2>\3</th>', body)
+    return f"{head}</thead>" + FIRST_CELL.sub(name_row, body)
 
 
 def correct_body(

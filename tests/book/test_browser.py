@@ -184,7 +184,8 @@ class Visit:
         route.abort()
 
     def note_failure(self, url, reason):
-        if self.is_ours(url):
+        left_meanwhile = reason == "net::ERR_ABORTED"  # the page, before all of it had come
+        if self.is_ours(url) and not left_meanwhile:
             self.problems.append(f"request failed: {url} ({reason})")
 
     def note_console(self, message):

@@ -59,7 +59,7 @@ class Blocks(HTMLParser):
 
 
 def words(text, keep=()):
-    for phrase in keep:
+    for phrase in sorted(keep, key=len, reverse=True):
         text = text.replace(phrase, " ")
     return tuple(re.findall(r"\b[^\W\d_]{3,}\b", text))
 

@@ -136,8 +136,10 @@ def test_a_set_is_released_in_portuguese(tmp_path, monkeypatch):
 )
 def test_what_is_not_there_is_said(tmp_path, monkeypatch, language, sets, message):
     pages = {"es": ["notebooks/problem-sets/03-recurrent-network"], "pt_BR": []}
-    for name, found in editions.configuration()["editions"].items():
-        monkeypatch.setitem(found, "pages", pages[name])
+    settings = deepcopy(editions.configuration())
+    for name, found in settings["editions"].items():
+        found["pages"] = pages[name]
+    monkeypatch.setattr(editions, "configuration", lambda *_: settings)
     monkeypatch.setattr(editions, "counts", lambda *_: (2, 0, 3))
     with pytest.raises(SystemExit, match=message):
         editions.main(["release", language, *sets, "--course", str(tmp_path)])
