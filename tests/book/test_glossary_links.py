@@ -1,7 +1,7 @@
 """Each page of a notebook links the terms of the glossary where it first uses them."""
 
 import re
-import sys
+import runpy
 
 import pytest
 from docutils import nodes
@@ -11,8 +11,8 @@ from docutils.utils import new_document
 
 from tools.notebooks import ROOT
 
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
-from glossary_links import Entry, link
+EXTENSION = runpy.run_path(str(ROOT / "book" / "_ext" / "glossary_links.py"))
+Entry, link = EXTENSION["Entry"], EXTENSION["link"]
 
 PAGES = ROOT / "_build" / "html" / "notebooks"
 TERMS = {
