@@ -88,17 +88,20 @@ def test_the_site_holds_no_secret(none):
     ends = (".html", ".ipynb", ".js", ".json", ".txt", ".md", ".inv", ".rst", ".py")
     files = [path for path in SITE.rglob("*") if path.suffix in ends and path.is_file()]
     assert sum("problem-sets" in str(path) for path in files) >= 2 * len(SETS)
+    seen = 0
     for path in files:
         if "MathJax" in str(path) or "mathjax" in str(path):
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
         if path.suffix == ".html":
-            text = page(text)
-            if path.parent.name == "problem-sets":  # what may be read is found this way
+            has_code, text = "highlight-ipython3" in text, page(text)
+            if path.parent.name == "problem-sets" and has_code:  # an edition may wait for its set
                 assert plain("raise NotImplementedError  # your code") in plain(text)
+                seen += 1
         elif path.suffix in (".ipynb", ".json", ".js"):
             text = text.replace("\\n", "\n").replace('\\"', '"')
         none(f"{path.relative_to(SITE)} holds {leak}" for leak in leaks(text))
+    assert seen >= len(SETS)  # what may be read is found this way, so a secret would be
 
 
 def test_the_package_holds_no_secret(tmp_path, none):
