@@ -1,5 +1,6 @@
 """Pictures, networks and measures of the lab on image captioning."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,12 +12,17 @@ from torch.nn import functional as F
 from rnncourse.data import shapes
 from rnncourse.data.shapes import COLORS, KINDS, SHAPES, SIZES, Scene
 from rnncourse.metrics import bleu
+from rnncourse.training import DivergenceError, fit
 
 Images = NDArray[np.float32]
 Ids = NDArray[np.int64]
 WORDS = shapes.vocabulary()
 PLACES, FEATURES = 49, 32
 LONGEST = 14  # words that a decoder may write
+
+TESTS = {"known": "known", "pair": "new pair", "look": "new look"}
+LEARNED, TESTED, BATCH = 3000, 300, 32
+UPDATES = {"attention": 3000, "one vector": 3000, "parts": 1000}
 
 
 class Split(NamedTuple):
@@ -63,6 +69,24 @@ def album(n: int, part: str, split: Split, rng: np.random.Generator) -> Album:
     coins = rng.integers(2, size=n)
     texts = [shapes.captions(s)[c] for s, c in zip(scenes, coins, strict=True)]
     return Album(np.stack([shapes.render(s) for s in scenes]), scenes, texts)
+
+
+def learned(seed: int, withheld: str = "looks and pairs") -> Album:
+    """Return the pictures of training."""
+    part = "all" if withheld == "nothing" else "known"
+    return album(LEARNED, part, split_of(seed), np.random.default_rng([seed, 0]))
+
+
+def shown(seed: int, test: str) -> Album:
+    """Return the pictures of a test: ``"known"``, ``"pair"`` or ``"look"``."""
+    number = [*TESTS].index(test) + 1
+    part = TESTS[test]
+    return album(TESTED, part, split_of(seed), np.random.default_rng([seed, number]))
+
+
+def validation(seed: int) -> Album:
+    """Return pictures like those of training, to choose a learning rate with."""
+    return album(TESTED, "known", split_of(seed), np.random.default_rng([seed, 4]))
 
 
 def encode(texts: list[str]) -> Ids:
@@ -212,4 +236,99 @@ def judge(said: list[str], shown: Album) -> dict[str, float]:
         "true": 100 * float(np.mean(true)),
         "bleu_1": bleu(said, shown.texts),
         "bleu_2": bleu(said, both),
+    }
+
+
+Network = Captioner | PartsReader
+
+
+def caption_with(net: Network, images: Images) -> list[str]:
+    """Caption pictures with a network of either kind."""
+    return fill_form(net, images) if isinstance(net, PartsReader) else describe(net, images)[0]
+
+
+def _caption_loss(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    images, words = batch
+    return F.cross_entropy(
+        net(images, words[:-1]).flatten(0, 1), words[1:].flatten(), ignore_index=0
+    )
+
+
+def _parts_loss(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    images, parts = batch
+    return torch.stack(
+        [F.cross_entropy(scores, parts[:, k]) for k, scores in enumerate(net(images))]
+    ).sum()
+
+
+def train(
+    model: str,
+    learn: Album,
+    rate: float,
+    seed: int,
+    updates: int,
+    device: str = "cpu",
+    on_step: Callable[[Network, int], None] | None = None,
+) -> Network | None:
+    """Train a network, and show it to ``on_step`` after each update; None if it diverges."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net: Network = (PartsReader() if model == "parts" else Captioner(model)).to(device)
+    rng = np.random.default_rng([seed, 5])
+    images = torch.from_numpy(learn.images).to(device)
+    if model == "parts":
+        answers = torch.from_numpy(parts_of(learn.scenes)).to(device)
+    else:
+        answers = torch.from_numpy(encode(learn.texts).T.copy()).to(device)
+    rows = (torch.from_numpy(rng.integers(len(images), size=BATCH)) for _ in range(updates))
+    batches = ((images[r], answers[r] if model == "parts" else answers[r].T) for r in rows)
+    optimizer = torch.optim.Adam(net.parameters(), lr=rate, fused=True)
+    warm = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=updates, pct_start=0.15)
+    try:
+        fit(
+            net, _parts_loss if model == "parts" else _caption_loss, batches, optimizer,
+            clip_norm=1.0, scheduler=warm, progress=False,
+            on_step=None if on_step is None else lambda step, _: on_step(net, step + 1),
+        )  # fmt: skip
+    except DivergenceError:
+        return None
+    return net.eval()
+
+
+@torch.no_grad()
+def shape_after(net: Captioner, images: Images, texts: list[str]) -> list[str]:
+    """Return the likeliest shape after the beginnings of captions, all of one length."""
+    device = next(net.parameters()).device
+    words = np.array([WORDS.encode(["<bos>", *text.split()]) for text in texts]).T.copy()
+    places, h = net.begin(torch.from_numpy(images).to(device))
+    scores = net.write(torch.from_numpy(words).to(device), h, places)[0][:, -1]  # (N, V)
+    best = scores[:, WORDS.encode(list(SHAPES))].argmax(1)
+    return [SHAPES[k] for k in best.tolist()]
+
+
+def swap_test(net: Captioner, shown: Album, split: Split) -> dict[str, float]:
+    """Say how often a shape is named rightly after its own color, and after a false one.
+
+    The decoder is made to read *a small red*, say, and is asked for the shape; and once more with a
+    color that no thing in the picture has, and that training showed with this shape. Only things
+    count that differ in size from the other one, so that the size says which is meant, and in
+    pictures of new looks only those with the new look.
+    """
+    rng = np.random.default_rng(0)
+    rows, right, own, false = [], [], [], []
+    for i, scene in enumerate(shown.scenes):
+        new = split.part(scene) == "new look"
+        for a, b in ((scene.first, scene.second), (scene.second, scene.first)):
+            colors = [c for c in COLORS if c not in (a.color, b.color)]
+            colors = [c for c in colors if (c, a.shape) not in split.looks]
+            if a.size == b.size or not colors or new != ((a.color, a.shape) in split.looks):
+                continue
+            rows.append(i)
+            right.append(a.shape)
+            own.append(f"a {a.size} {a.color}")
+            false.append(f"a {a.size} {rng.choice(colors)}")
+    return {
+        name: 100
+        * float(np.mean(np.array(shape_after(net, shown.images[rows], texts)) == np.array(right)))
+        for name, texts in (("own", own), ("false", false))
     }
