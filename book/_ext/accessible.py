@@ -1,7 +1,7 @@
 """Sphinx extension: correct what keeps a page from readers who do not see it or use no mouse.
 
 Each function says what the libraries write and which criterion of WCAG 2.2 it fails. The templates
-in ``book/_templates`` and ``book/_static/course.js`` do the rest. ``tests/book/test_accessibility``
+in ``book/_templates`` and ``book/_static/course.js`` do the rest. ``tests/book/test_browser.py``
 looks for what is left.
 """
 
@@ -74,8 +74,7 @@ def correct_body(
     """Correct tables and sliders.
 
     The empty corner of a table is no header, since it names nothing; the cells below it are, since
-    they name their rows (1.3.1). A slider that is named
-    as one word with hyphens gets words (2.4.6).
+    they name their rows (1.3.1). A slider named as one word with hyphens gets words (2.4.6).
     """
     if isinstance(body := context.get("body"), str):
         body = NO_CORNER.sub(name_rows, EMPTY_HEADER.sub(r"<td\1></td>", body))

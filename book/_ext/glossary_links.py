@@ -6,52 +6,24 @@ these links, and none is missing when a term is new.
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 GLOSSARY = "book/glossary"
 # Everyday words that are also terms: linked only where a text sets them in bold or italics.
 EVERYDAY = frozenset(
-    [
-        "accuracy",
-        "attention",
-        "baseline",
-        "batch",
-        "bias",
-        "candidate",
-        "cell",
-        "classification",
-        "convolution",
-        "coverage",
-        "decoder",
-        "encoder",
-        "fusion",
-        "gate",
-        "inference",
-        "layer",
-        "leakage",
-        "mask",
-        "pointer",
-        "pooling",
-        "profile",
-        "recall",
-        "regression",
-        "sampling",
-        "scan",
-        "smoothing",
-        "surprise",
-        "temperature",
-        "token",
-        "training",
-        "transformer",
-        "twin",
-        "unit",
-        "vocabulary",
-        "window",
-    ]
+    re.findall(
+        r"\w+",
+        """accuracy attention baseline batch bias candidate cell classification convolution coverage
+        decoder encoder fusion gate inference layer leakage mask pointer pooling profile recall
+        regression sampling scan smoothing surprise temperature token training transformer twin
+        unit vocabulary window""",
+    )
 )
 UNTOUCHED = (
     *(nodes.reference, addnodes.pending_xref, nodes.title, nodes.caption, nodes.rubric),
@@ -76,10 +48,11 @@ def plain(paragraph: nodes.paragraph) -> str:
     return re.sub(r"\s+([.,;:])", r"\1", copy.astext())
 
 
-def entries(glossary: nodes.document) -> dict[str, Entry]:
-    """Return all terms of the glossary, in the page's language."""
+@cache
+def entries(env: BuildEnvironment) -> dict[str, Entry]:
+    """Return all terms of the glossary, in the site's language."""
     found = {}
-    for item in glossary.findall(nodes.definition_list_item):
+    for item in env.get_doctree(GLOSSARY).findall(nodes.definition_list_item):
         definition = plain(next(item.findall(nodes.paragraph)))
         terms = [term for term in item.findall(nodes.term) if term["ids"]]
         for term in terms:
@@ -117,7 +90,8 @@ def link(doctree: nodes.document, terms: dict[str, Entry], page: str, english: b
         for match in find.finditer(text):
             name = " ".join(match[1].lower().split())
             entry = by_name[name]
-            everyday = name in EVERYDAY if english else " " not in name and name == match[1].lower()
+            single = " " not in name and not match[1].isupper()  # no list of another language
+            everyday = name in EVERYDAY if english else single
             if entry.item in done or (everyday and not emphasized):
                 continue
             done.add(entry.item)
@@ -141,11 +115,8 @@ def link_first_uses(app: Sphinx, doctree: nodes.document, name: str) -> None:
     """Link the terms of a notebook's page."""
     if not name.startswith("notebooks/") or app.builder.format != "html":
         return
-    if not hasattr(app.env, "glossary_entries"):
-        app.env.glossary_entries = entries(app.env.get_doctree(GLOSSARY))  # type: ignore[attr-defined]
-    terms: dict[str, Entry] = app.env.glossary_entries  # type: ignore[attr-defined]
     english = app.config.language == "en"
-    if terms:  # an edition may wait for its glossary
+    if terms := entries(app.env):  # an edition may wait for its glossary
         link(doctree, terms, app.builder.get_relative_uri(name, GLOSSARY), english)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from rnncourse.data.translation import Pair, pad_pairs, translation_pairs, vocabularies
+from rnncourse.metrics import bleu
 from rnncourse.torch.seq2seq import EncoderDecoder
 from rnncourse.training import fit
 
@@ -90,3 +91,24 @@ def validate(model: EncoderDecoder) -> float:
     model.eval()
     with torch.no_grad():
         return loss(model, sentences()[1]).item()
+
+
+def judge(model: EncoderDecoder) -> dict[str, float]:
+    """Return what the tables of translators hold of a trained one.
+
+    Returns
+    -------
+    figures
+        ``parameters``; ``valid``, loss on held-out sentences of 5 to 12 words, in nats per word;
+        ``bleu_5_8``, ``right_5_8`` and so on: BLEU and the share of translations without a fault,
+        for sentences of so many English words.
+    """
+    figures: dict[str, float] = {"parameters": sum(p.numel() for p in model.parameters())}
+    figures["valid"] = validate(model)
+    for (low, high), pairs in sentences()[2].items():
+        truth = [" ".join(pair.spanish) for pair in pairs]
+        with torch.no_grad():
+            written = translations(model, pairs)
+        figures[f"bleu_{low}_{high}"] = bleu(written, truth)
+        figures[f"right_{low}_{high}"] = float(np.mean(np.array(written) == np.array(truth)))
+    return figures

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rnncourse.torch import GRU, LSTM, RNN
+from rnncourse.training import fit
 
 __all__ = ["SEEDS", "SETTINGS", "CountNet", "downs_until_zero", "run", "sequences", "train"]
 
@@ -116,15 +117,14 @@ def train(network: str, rate: float, seed: int, device: str = "cpu") -> CountNet
     model, rng = build(network, seed).to(device), np.random.default_rng(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, UPDATES)
-    for _ in range(UPDATES):
-        n = torch.from_numpy(rng.integers(1, MOST + 1, size=BATCH)).to(device)
+
+    def loss(model: CountNet, n: Tensor) -> Tensor:
         x, above = sequences(n, 3 * MOST)
-        loss = F.binary_cross_entropy_with_logits(model(x), above)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        cosine.step()
+        return F.binary_cross_entropy_with_logits(model(x), above)
+
+    counts = (rng.integers(1, MOST + 1, size=BATCH) for _ in range(UPDATES))
+    batches = (torch.from_numpy(n).to(device) for n in counts)
+    fit(model, loss, batches, optimizer, clip_norm=1.0, scheduler=cosine, progress=False)
     return model
 
 

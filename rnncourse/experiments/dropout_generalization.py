@@ -34,6 +34,7 @@ from torch.nn import functional as F
 from rnncourse.data.text import Vocabulary, python_manual, split_text, stream_batches
 from rnncourse.ngram import NGram
 from rnncourse.torch import GRU
+from rnncourse.training import fit
 
 DROPOUTS = (0.0, 0.2, 0.4, 0.7)
 RATES = (0.003, 0.006)
@@ -123,19 +124,21 @@ def run(dropout: float, rate: float, *, seed: int, device: str) -> dict[str, flo
     n_symbols, read, valid, test = texts(seed)
     batches = stream_batches(read, BATCH, WINDOW)
     figures = {"valid": math.inf}
+    state: Tensor | None = None
+
+    def loss(model: CharacterGRU, batch: tuple[Ids, Ids]) -> Tensor:
+        nonlocal state  # is carried over to the next window, without its gradient
+        value, after = cross_entropy(model, *batch, state)
+        state = after.detach()
+        return value
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # for the weights and for the noise
         model = CharacterGRU(n_symbols, dropout).to(device)
         optimizer = torch.optim.Adam(model.parameters(), lr=rate)
         for epoch in range(1, EPOCHS + 1):
             state = None
-            for x, y in batches:
-                loss, state = cross_entropy(model, x, y, state)
-                state = state.detach()
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
+            fit(model, loss, batches, optimizer, clip_norm=1.0, progress=False)
             if epoch % CHECK_EVERY:
                 continue
             figures[f"train_{epoch}"] = bits(model, read[:SCORED])

@@ -22,11 +22,7 @@ When a run ends
     After 400 updates, a little more than one round through the sentences.
 """
 
-import numpy as np
-import torch
-
-from rnncourse.experiments._translators import build, sentences, train, translations, validate
-from rnncourse.metrics import bleu
+from rnncourse.experiments._translators import build, judge, train
 
 RATES = {  # found by look_back_rates
     ("one vector", "one way"): 0.01,
@@ -50,18 +46,8 @@ def run(memory: str, reads: str, updates: int, *, seed: int, device: str) -> dic
     Returns
     -------
     figures
-        ``parameters``; ``valid``, loss on held-out sentences of 5 to 12 words, in nats per word;
-        ``bleu_5_8``, ``right_5_8`` and so on: BLEU and the share of translations without a fault,
-        for sentences of so many English words.
+        Those of :func:`rnncourse.experiments._translators.judge`.
     """
     model = build(memory, reads, seed).to(device)
     train(model, RATES[memory, reads], updates, seed)
-    figures: dict[str, float] = {"parameters": sum(p.numel() for p in model.parameters())}
-    figures["valid"] = validate(model)
-    for (low, high), pairs in sentences()[2].items():
-        truth = [" ".join(pair.spanish) for pair in pairs]
-        with torch.no_grad():
-            written = translations(model, pairs)
-        figures[f"bleu_{low}_{high}"] = bleu(written, truth)
-        figures[f"right_{low}_{high}"] = float(np.mean(np.array(written) == np.array(truth)))
-    return figures
+    return judge(model)

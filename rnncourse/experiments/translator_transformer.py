@@ -24,12 +24,8 @@ When a run ends
     After 400 updates, a little more than one round through the sentences.
 """
 
-import numpy as np
-import torch
-
 from rnncourse.experiments._translator_transformer import SIDES, build
-from rnncourse.experiments._translators import sentences, train, translations, validate
-from rnncourse.metrics import bleu
+from rnncourse.experiments._translators import judge, train
 
 RATES = {  # found by translator_transformer_rates
     ("post", "sinusoidal"): 0.008,
@@ -51,16 +47,8 @@ def run(norm: str, positions: str, updates: int, *, seed: int, device: str) -> d
     Returns
     -------
     figures
-        Those of :func:`rnncourse.experiments.look_back.run`.
+        Those of :func:`rnncourse.experiments._translators.judge`.
     """
     model = build(norm, positions, seed).to(device)
     train(model, RATES[norm, positions], updates, seed)
-    figures: dict[str, float] = {"parameters": sum(p.numel() for p in model.parameters())}
-    figures["valid"] = validate(model)
-    for (low, high), pairs in sentences()[2].items():
-        truth = [" ".join(pair.spanish) for pair in pairs]
-        with torch.no_grad():
-            written = translations(model, pairs)
-        figures[f"bleu_{low}_{high}"] = bleu(written, truth)
-        figures[f"right_{low}_{high}"] = float(np.mean(np.array(written) == np.array(truth)))
-    return figures
+    return judge(model)
