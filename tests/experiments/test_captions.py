@@ -1,6 +1,7 @@
 """Pictures, splits and strokes of the lab on captions."""
 
 import numpy as np
+import pytest
 import torch
 
 from rnncourse.data import shapes
@@ -20,6 +21,35 @@ def test_a_form_that_is_filled_in_rightly_is_true():
     scenes = shapes.draw_scenes(50, np.random.default_rng(0))
     for scene, parts in zip(scenes, _captions.parts_of(scenes).tolist(), strict=True):
         assert shapes.is_true(_captions.sentence(parts), scene)
+
+
+@pytest.mark.parametrize("part", ["known", "look"])
+def test_a_false_color_is_in_no_picture_and_was_in_training(part, monkeypatch):
+    """The intervention asks about the right things, with a color that can only mislead."""
+    split, album, asked = _captions.split_of(1), _captions.shown(1, part), []
+
+    def answer(net, images, texts):
+        asked.append((images, texts))
+        return ["circle"] * len(texts)
+
+    monkeypatch.setattr(_captions, "shape_after", answer)
+    figures = _captions.swap_test(None, album, split)
+    (images, own), (same, false) = asked
+    assert np.array_equal(images, same)
+    scenes = [album.scenes[np.argmax((album.images == x).all((1, 2, 3)))] for x in images]
+    circles = 0
+    for scene, true, wrong in zip(scenes, own, false, strict=True):
+        _, size, color = true.split()
+        (thing,) = [t for t in (scene.first, scene.second) if t.size == size]
+        assert thing.color == color
+        assert ((color, thing.shape) in split.looks) == (part == "look")
+        assert wrong.startswith(f"a {size} ")
+        false_color = wrong.split()[2]
+        assert false_color not in (scene.first.color, scene.second.color)
+        assert (false_color, thing.shape) not in split.looks
+        circles += thing.shape == "circle"
+    assert len(own) > 100
+    assert figures["own"] == figures["false"] == pytest.approx(100 * circles / len(own))
 
 
 def test_attention_is_a_distribution_over_places():
