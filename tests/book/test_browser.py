@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tools import rules
+from tools import editions, rules
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
@@ -31,6 +31,11 @@ SCHEMES = {"desktop": "light", "phone": "dark"}
 PACKAGE = [f"book/package/{name}" for name in ("torch.lstm", "decoding", "experiments")]
 LISTS = [*PACKAGE, "search", "genindex", "_modules/index", "_modules/rnncourse/train"]
 VIEWS = list(product([*PAGES, *LISTS], WIDTHS))
+EDITIONS = [editions.Edition(language) for language in editions.configuration()["editions"]]
+WAITING = ["notebooks/06-lstm", "notebooks/lab-music", "book/benchmarks"]
+for turn, edition in enumerate(EDITIONS):  # what is translated, and some pages that wait for it
+    there = enumerate([*edition.pages, *WAITING, "search"], turn)  # the widths take turns
+    VIEWS += [(f"{edition.path}/{name}", list(WIDTHS)[i % 2]) for i, name in there]
 
 # Text that a reader sees, without code and without what MathJax has already set.
 RAW_MATH = r"""() => {
