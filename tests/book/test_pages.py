@@ -33,6 +33,17 @@ def test_table_of_contents_and_files_agree(none):
     )
 
 
+def test_a_problem_set_has_the_name_of_its_chapter(none):
+    def heading(path):
+        return re.search(r"^# (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)[1]
+
+    sets = sorted(NOTEBOOKS.glob("problem-sets/[0-9]*.md"))
+    chapters = [heading(NOTEBOOKS / path.name) for path in sets]
+    wanted = [f"Problem set {number} · {name}" for number, name in enumerate(chapters, 1)]
+    pairs = zip(map(heading, sets), wanted, strict=True)
+    none(f"expected {expected!r}, got {name!r}" for name, expected in pairs if name != expected)
+
+
 def test_citations_and_references_agree(none):
     references = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
     known = set(re.findall(r"^@\w+\{([^,\s]+),", references, re.MULTILINE))
