@@ -19,6 +19,7 @@ import re
 import sys
 import tempfile
 import time
+from copy import deepcopy
 from difflib import unified_diff
 from functools import cache
 from hashlib import sha256
@@ -131,15 +132,29 @@ def seal(notebook: NotebookNode) -> str:
 
 
 def take_outputs(notebook: NotebookNode, stored: NotebookNode) -> bool:
-    """Take over the stored outputs where the code is the same; say whether all are as they ran."""
+    """Take over the stored outputs where the code is the same; say whether all are as they ran.
+
+    The pictures take the alternative texts of their cells, which may be new.
+    """
     pairs = list(zip_longest(code(notebook), code(stored)))
     if any(new is None or old is None or new.source != old.source for new, old in pairs):
         return False
+    as_sealed = stored.metadata.get("outputs_sha256") == seal(stored)
     for new, old in pairs:
-        new.execution_count, new.outputs = old.execution_count, old.outputs
-    notebook.metadata.outputs_sha256 = stored.metadata.get("outputs_sha256")
+        new.execution_count, new.outputs = old.execution_count, deepcopy(old.outputs)
+    describe_pictures(notebook)
+    notebook.metadata.outputs_sha256 = seal(notebook)
     in_order = all(new.execution_count == number for number, (new, _) in enumerate(pairs, 1))
-    return in_order and notebook.metadata.outputs_sha256 == seal(stored)
+    return in_order and as_sealed
+
+
+def describe_pictures(notebook: NotebookNode) -> None:
+    """Give each picture among the outputs the alternative text that its cell states."""
+    for cell in code(notebook):
+        if alt := cell.metadata.get("mystnb", {}).get("image", {}).get("alt"):
+            for output in cell.outputs:
+                if "image/png" in output.get("data", {}):
+                    output.metadata = NotebookNode({"image/png": NotebookNode({"alt": alt})})
 
 
 def compact(png: str) -> str:
@@ -210,8 +225,7 @@ def execute(notebook: NotebookNode, source: Path) -> None:
                 output.traceback = [f"{output.ename}: {output.evalue}"]
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = compact(output.data["image/png"])
-                if alt := cell.metadata.get("mystnb", {}).get("image", {}).get("alt"):
-                    output.metadata = {"image/png": {"alt": alt}}
+    describe_pictures(notebook)
     notebook.metadata.outputs_sha256 = seal(notebook)
 
 

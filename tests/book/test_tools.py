@@ -209,6 +209,13 @@ def test_alternative_texts_travel_with_the_pictures(tmp_path):
     (output,) = twin.cells[0].outputs
     assert output.metadata["image/png"] == {"alt": "A line that falls from 4 to 1"}
 
+    replace(path, "that falls", "that sinks")
+    assert notebooks.problems(path)
+    assert not notebooks.update(path, force=False), "no code changed, and it ran"
+    (output,) = notebooks.read_twin(path.with_suffix(".ipynb")).cells[0].outputs
+    assert output.metadata["image/png"] == {"alt": "A line that sinks from 4 to 1"}
+    assert notebooks.problems(path) == []
+
 
 def test_a_missing_side_is_found(source):
     source.with_suffix(".ipynb").rename(source.with_name("02-other.ipynb"))
