@@ -30,7 +30,7 @@ from . import walls
 
 REPORT = "For the report:"  # begins a line of nbgrader's log that `course.grade` reads
 GRACE = 3  # seconds from the end of a test in the kernel, which the judge ends, to its answer
-_KEPT = ("LANG", "LC_ALL", "PATH", "PYTHONPATH", "JUPYTER_PATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+_KEPT = ("LANG", "LC_ALL", "PYTHONPATH", "JUPYTER_PATH", "LD_LIBRARY_PATH")
 
 
 class Execute(nbgrader.preprocessors.Execute):
@@ -93,6 +93,9 @@ class Execute(nbgrader.preprocessors.Execute):
         """Start the kernel behind its walls."""
         home = walls.HOME if self.walls == "bwrap" else str(self._home)
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        # `python` is this one, also where another environment is active in the teacher's shell.
+        path = [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
+        environment["PATH"] = os.pathsep.join(path)
         environment |= {"HOME": home, "TMPDIR": home, "IPYTHONDIR": f"{home}/.ipython"}
         environment |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "TQDM_DISABLE": "1"}
         environment |= {"NBGRADER_EXECUTION": "autograde", "RNNCOURSE_STUDENT": self._student}

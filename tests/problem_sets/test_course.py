@@ -261,6 +261,16 @@ def test_the_environment_may_be_a_link(work, monkeypatch):
     assert course.REPORT not in log
 
 
+def test_another_python_may_be_active(work, monkeypatch):
+    """The shell's `python` is one that has none of the packages, or that no submission sees."""
+    bare = Path(sys.base_prefix, "bin")
+    assert (bare / "python").exists()
+    monkeypatch.setenv("PATH", f"{bare}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("VIRTUAL_ENV", sys.base_prefix)
+    work.hand_in("ada", work.answer())
+    assert work.grade()["ada"].score == 17
+
+
 def test_errors_of_the_command_line_say_what_to_do(tmp_path, capsys):
     assert run(tmp_path, "grade", "03", tmp_path, *FLAGS) == 1
     assert "release 03-recurrent-network first" in capsys.readouterr().err
