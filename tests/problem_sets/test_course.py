@@ -264,7 +264,8 @@ def test_the_environment_may_be_a_link(work, monkeypatch):
 def test_another_python_may_be_active(work, monkeypatch):
     """The shell's `python` is one that has none of the packages, or that no submission sees."""
     bare = Path(sys.base_prefix, "bin")
-    assert (bare / "python").exists()
+    if not (bare / "python").exists():
+        pytest.skip(f"{bare} has no program `python`, only one with a number")
     monkeypatch.setenv("PATH", f"{bare}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("VIRTUAL_ENV", sys.base_prefix)
     work.hand_in("ada", work.answer())
