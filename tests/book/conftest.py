@@ -6,6 +6,8 @@ import pytest
 
 from tools import site
 
+ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # there is no other host
+
 
 @pytest.fixture(scope="session")
 def browser():
@@ -23,6 +25,6 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", ALONE])
         yield chromium
         chromium.close()

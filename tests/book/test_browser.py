@@ -4,6 +4,7 @@ Needs ``_build/html`` (``make book``) and a Chromium. Screenshots of every page 
 ``_build/screenshots``.
 """
 
+import base64
 import re
 import threading
 from collections.abc import Iterator
@@ -42,6 +43,18 @@ def views():
     for turn, edition in enumerate(EDITIONS):
         there = [f"{edition.path}/{name}" for name in (*edition.pages, *WAITING, "search")]
         yield from zip(there, islice(cycle(WIDTHS), turn, None), strict=False)
+
+
+# A page is opened once, and then looked at as on each of its devices.
+VIEWS = {}
+for page_seen, device_seen in views():
+    VIEWS.setdefault(page_seen, []).append(device_seen)
+
+
+def schemes(name, device):
+    """List the schemes in which pictures of a page are kept; it is opened in the first of them."""
+    # Of the pages that most readers open all of them, of the others one for each device.
+    return ["light", "dark"] if name in [TOC["root"], *CHAPTERS] else [SCHEMES[device]]
 
 
 # Text that a reader sees, without code and without what MathJax has already set.
@@ -103,7 +116,7 @@ BARRIERS = r"""async () => {
         runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
         rules: {"color-contrast": {enabled: false}, "label-content-name-mismatch": on,
                 "p-as-heading": on, "table-fake-caption": on, "td-has-header": on},
-        resultTypes: ["violations"], preload: false,
+        resultTypes: ["violations"], preload: false, selectors: false,
     });
     return violations.map(rule => `${rule.id}, ${rule.nodes.length} times: ${rule.help}, such as `
                                   + rule.nodes[0].html.slice(0, 160));
@@ -151,7 +164,14 @@ LONG_CODE = """() => {
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
-    """Serve files and keep the log out of the test report."""
+    """Serve files, each of them once to each context, and keep the log out of the test report."""
+
+    protocol_version = "HTTP/1.1"  # keeps the connection
+    disable_nagle_algorithm = True  # else what follows the headers waits for an answer
+
+    def end_headers(self):
+        self.send_header("Cache-Control", "max-age=3600")
+        super().end_headers()
 
     def log_message(self, *args):
         pass
@@ -172,13 +192,12 @@ class Visit:
     """A page, opened, together with everything that went wrong on the way."""
 
     def __init__(self, browser, site, width=1280, scheme="light"):
-        self.site, self.problems = site, []
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-        )
+        self.site = site
+        self.context = browser.new_context(reduced_motion="reduce")
         self.context.set_default_timeout(120_000)  # of milliseconds: the machine may be busy
-        self.context.route(lambda url: not self.is_ours(url), self.refuse)
         self.page = self.context.new_page()
+        self.start(width, scheme)
+        self.context.on("request", lambda request: self.note_request(request.url))
         self.page.on("console", self.note_console)
         self.page.on("pageerror", lambda error: self.problems.append(f"script error: {error}"))
         self.page.on(
@@ -188,12 +207,19 @@ class Visit:
             "response", lambda answer: answer.ok or self.note_failure(answer.url, answer.status)
         )
 
+    def start(self, width=1280, scheme="light"):
+        """Begin anew, in the same tab."""
+        self.problems = []
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.emulate_media(media="screen", color_scheme=scheme)
+        return self
+
     def is_ours(self, url):
         return url.startswith((f"{self.site}/", "data:", "blob:", "about:"))
 
-    def refuse(self, route):
-        self.problems.append(f"request to another host: {route.request.url}")
-        route.abort()
+    def note_request(self, url):  # which finds nobody: see `browser`
+        if not self.is_ours(url):
+            self.problems.append(f"request to another host: {url}")
 
     def note_failure(self, url, reason):
         left_meanwhile = reason == "net::ERR_ABORTED"  # the page, before all of it had come
@@ -218,6 +244,13 @@ class Visit:
         )
         return self.page
 
+    def resize(self, width):
+        """Give the window another width, and wait until the page has seen it."""
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.evaluate(
+            "() => new Promise(seen => requestAnimationFrame(() => requestAnimationFrame(seen)))"
+        )
+
 
 @pytest.fixture
 def visit(browser, site) -> Iterator[partial]:
@@ -233,65 +266,111 @@ def visit(browser, site) -> Iterator[partial]:
         one.context.close()
 
 
+def tab(browser, site):
+    """Read many pages in one tab: what they have in common is fetched once, the rest forgotten."""
+    seen = Visit(browser, site)
+    seen.page.add_init_script("localStorage.clear(); sessionStorage.clear()")
+    yield seen
+    seen.context.close()
+
+
+reader = pytest.fixture(tab, scope="module", name="reader")
+looker = pytest.fixture(tab, scope="module", name="looker")
+
+
+@pytest.fixture
+def read(reader):
+    """Make visits as `visit` does, but one at a time and in one tab."""
+    return reader.start
+
+
+@pytest.fixture(scope="module")
+def opened(request, looker):
+    """Name and visit of a page. The tests that look at it come one after the other."""
+    name, device = request.param, VIEWS[request.param][0]
+    seen = looker.start(WIDTHS[device], schemes(name, device)[0])
+    seen.open(f"{name}.html")
+    return name, seen
+
+
 @cache
 def axe():
     """Return the script that looks for barriers."""
     return files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("name", "device"), views())
-def test_page(visit, name, device):
-    # Pictures are kept of the pages that most readers open in every way, of the others in two.
-    pictured = ["light", "dark"] if name in [TOC["root"], *CHAPTERS] else [SCHEMES[device]]
-    first = pictured[0]
-    seen = visit(width=WIDTHS[device], scheme=first)
-    page = seen.open(f"{name}.html")
-    problems = seen.problems
+def look(page, name, device, order):
+    """Yield what is wrong on this device, and keep pictures."""
+    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        yield f"page is wider than the screen, see {page.evaluate(TOO_WIDE)}"
+    for text in page.evaluate(SMALL_TEXT):
+        yield f"text smaller than 16 px: {text}"
+    if name in CHAPTERS and device == "desktop":
+        blocks, wrap, scroll = page.evaluate(LONG_CODE)
+        if scroll or wrap > 0.5 * blocks:
+            yield f"of {blocks} blocks of code {scroll} scroll, and in {wrap} lines wrap"
+    for scheme in order:
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_selector(f'html[data-theme="{scheme}"]')
+        for text in page.evaluate(LOW_CONTRAST):
+            yield f"too little contrast ({scheme}), {text}"
+        if scheme in schemes(name, device):
+            take_picture(page, f"{name.replace('/', '-')}-{WIDTHS[device]}-{scheme}.png")
 
+
+def take_picture(page, file):
+    """Write a picture of a page, at most 12000 pixels of its length."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    width, height = page.evaluate("[innerWidth, document.documentElement.scrollHeight]")
+    # As `page.screenshot`, which cannot be told to take less time and more bytes.
+    painted = page.context.new_cdp_session(page).send(
+        "Page.captureScreenshot",
+        {
+            "clip": {"x": 0, "y": 0, "width": width, "height": min(height, 12000), "scale": 1},
+            "captureBeyondViewport": True,
+            "optimizeForSpeed": True,
+        },
+    )
+    (SCREENSHOTS / file).write_bytes(base64.b64decode(painted["data"]))
+
+
+@pytest.mark.parametrize("opened", VIEWS, indirect=True, scope="module")
+def test_page(opened):
+    name, seen = opened
+    page, problems = seen.page, []
     problems += [f"mathematics not rendered: {text}" for text in page.evaluate(RAW_MATH)]
     for error in page.locator("mjx-merror").all():
         problems.append(f"mathematics with an error: {error.get_attribute('data-mjx-error')}")
     for image in page.evaluate(BROKEN_IMAGES):
         problems.append(f"image does not load: {image}")
-    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-        problems.append(f"page is wider than the screen, see {page.evaluate(TOO_WIDE)}")
-    problems += [f"text smaller than 16 px: {text}" for text in page.evaluate(SMALL_TEXT)]
-    if name in CHAPTERS and device == "desktop":
-        blocks, wrap, scroll = page.evaluate(LONG_CODE)
-        if scroll or wrap > 0.5 * blocks:
-            problems.append(f"of {blocks} blocks of code {scroll} scroll, and in {wrap} lines wrap")
-    for scheme in [first, "dark" if first == "light" else "light"]:
-        if scheme != first:
-            page.emulate_media(color_scheme=scheme)
-            page.wait_for_selector(f'html[data-theme="{scheme}"]')
-        found = page.evaluate(LOW_CONTRAST)
-        problems += [f"too little contrast ({scheme}), {text}" for text in found]
-        if scheme not in pictured:
-            continue
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        height = min(page.evaluate("document.documentElement.scrollHeight"), 12000)
-        page.screenshot(
-            path=SCREENSHOTS / f"{name.replace('/', '-')}-{WIDTHS[device]}-{scheme}.png",
-            full_page=True,
-            clip={"x": 0, "y": 0, "width": WIDTHS[device], "height": height},
-        )
+    devices = VIEWS[name]
+    first = schemes(name, devices[0])[0]
+    order = [first, "dark" if first == "light" else "light"]
+    for device in devices:
+        seen.resize(WIDTHS[device])
+        problems += [f"{device}: {problem}" for problem in look(page, name, device, order)]
+        order.reverse()  # the next device goes on with the scheme that is on
     page.evaluate(UNPAINT)
     page.evaluate(axe())
-    problems += [f"barrier: {text}" for text in page.evaluate(BARRIERS)]
-    assert not problems, f"{name}.html ({device}):\n  " + "\n  ".join(problems)
+    for device in reversed(devices):
+        seen.resize(WIDTHS[device])
+        problems += [f"{device}: barrier: {text}" for text in page.evaluate(BARRIERS)]
+    problems += seen.problems
+    seen.problems = []  # they are told once
+    assert not problems, f"{name}.html:\n  " + "\n  ".join(problems)
 
 
 @pytest.mark.parametrize("name", [TOC["root"], "book/glossary"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_contrast_by_axe(visit, name, scheme):
-    page = visit(scheme=scheme).open(f"{name}.html")
+def test_contrast_by_axe(read, name, scheme):
+    page = read(scheme=scheme).open(f"{name}.html")
     page.evaluate(axe())
     found = page.evaluate(BARRIERS.replace('"color-contrast": {enabled: false}, ', ""))
     assert not found, found
 
 
-def test_formulas_are_read_aloud(visit):
-    page = visit().open("notebooks/06-lstm.html")
+def test_formulas_are_read_aloud(read):
+    page = read().open("notebooks/06-lstm.html")
     formulas = page.evaluate("""() => [...document.querySelectorAll("mjx-container")].map(box => [
         box.querySelector("mjx-math").getAttribute("aria-hidden"),
         box.querySelector("mjx-assistive-mml math")?.textContent.length ?? 0])""")
@@ -300,8 +379,8 @@ def test_formulas_are_read_aloud(visit):
     assert not silent, f"{silent} formulas have no MathML beside what is painted"
 
 
-def test_what_scrolls_can_be_reached_by_keyboard(visit):
-    page = visit(width=390).open("notebooks/06-lstm.html")
+def test_what_scrolls_can_be_reached_by_keyboard(read):
+    page = read(width=390).open("notebooks/06-lstm.html")
     stops = """[...document.querySelectorAll(".cell_input pre[tabindex='0']")]
         .filter(box => box.checkVisibility({contentVisibilityAuto: true})).length"""
     page.wait_for_function(f"{stops} > 3")
@@ -309,8 +388,8 @@ def test_what_scrolls_can_be_reached_by_keyboard(visit):
     page.wait_for_function(f"{stops} === 0")
 
 
-def test_nothing_moves_for_who_asks_for_stillness(visit):
-    page = visit().open(f"{TOC['root']}.html")
+def test_nothing_moves_for_who_asks_for_stillness(read):
+    page = read().open(f"{TOC['root']}.html")
     moving = page.evaluate("""() => [...document.querySelectorAll("body *")].filter(element =>
         ["transitionDuration", "animationDuration"].some(name => {
             const style = getComputedStyle(element);
@@ -320,8 +399,8 @@ def test_nothing_moves_for_who_asks_for_stillness(visit):
     assert page.evaluate("document.getAnimations().length") == 0
 
 
-def test_a_folded_cell_says_what_it_holds(visit):
-    page = visit().open("notebooks/06-lstm.html")
+def test_a_folded_cell_says_what_it_holds(read):
+    page = read().open("notebooks/06-lstm.html")
     summary = page.locator("details.hide > summary").first
     assert summary.get_attribute("aria-label") is None, "the name must be the text that is seen"
     assert re.match(r"Show (this|the) code", summary.inner_text())
@@ -330,8 +409,8 @@ def test_a_folded_cell_says_what_it_holds(visit):
     assert re.match(r"Hide (this|the) code", summary.inner_text())
 
 
-def test_previous_and_next_are_whole_on_a_phone(visit):
-    page = visit(width=WIDTHS["phone"]).open("notebooks/05-vanishing-and-exploding-gradients.html")
+def test_previous_and_next_are_whole_on_a_phone(read):
+    page = read(width=WIDTHS["phone"]).open("notebooks/05-vanishing-and-exploding-gradients.html")
     for link in (".left-prev", ".right-next"):
         cut = page.locator(f"{link}, {link} *").evaluate_all(
             """all => all.filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth
@@ -342,9 +421,9 @@ def test_previous_and_next_are_whole_on_a_phone(visit):
 
 
 @pytest.mark.parametrize("device", WIDTHS)
-def test_the_button_for_contents_works_or_is_not_there(visit, device):
+def test_the_button_for_contents_works_or_is_not_there(read, device):
     for name in (TOC["root"], "notebooks/06-lstm"):
-        page = visit(width=WIDTHS[device]).open(f"{name}.html")
+        page = read(width=WIDTHS[device]).open(f"{name}.html")
         button = page.locator(".secondary-toggle")
         if name == TOC["root"]:
             assert not button.count(), "the landing page has no contents to open"
@@ -353,8 +432,8 @@ def test_the_button_for_contents_works_or_is_not_there(visit, device):
             assert page.locator(".page-toc a").first.is_visible()
 
 
-def test_paper_shows_no_bars_and_no_dark_text(visit):
-    page = visit(scheme="dark").open("notebooks/06-lstm.html")
+def test_paper_shows_no_bars_and_no_dark_text(read):
+    page = read(scheme="dark").open("notebooks/06-lstm.html")
     page.emulate_media(media="print")
     assert not page.locator("details.hide").first.is_visible()
     assert not page.locator("figure.frames figcaption").first.is_visible()
@@ -379,8 +458,8 @@ def test_buttons_open_the_twin(name):
         assert found[0].endswith(f"{name}.ipynb"), f"the button opens {found[0]}"
 
 
-def test_the_map_shows_every_chapter(visit):
-    page = visit().open(f"{TOC['root']}.html")
+def test_the_map_shows_every_chapter(read):
+    page = read().open(f"{TOC['root']}.html")
     for name in CHAPTERS:
         entry = page.locator(".course-map li").filter(has=page.locator(f'a[href*="{name}.html"]'))
         assert entry.count() == 1, f"book/index.md: the map has no link to {name}"
@@ -411,11 +490,10 @@ def test_theme_can_be_changed(visit):
     pytest.fail("the button in the top bar does not lead to the dark theme")
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_sliders_work_by_keyboard(visit, name):
-    seen = visit()
+@pytest.mark.parametrize("opened", CHAPTERS, indirect=True, scope="module")
+def test_sliders_work_by_keyboard(opened):
+    name, seen = opened
     page = seen.page
-    page.goto(f"{seen.site}/{name}.html", wait_until="domcontentloaded")
     boxes = page.locator("figure.frames").all()
     assert boxes, f"{name}: expected a figure to operate, made with rnncourse.interact.frames"
     for box in boxes:
@@ -437,8 +515,8 @@ def test_sliders_work_by_keyboard(visit, name):
     "name",
     [name for name in CHAPTERS if re.search(r"\bplay=", (ROOT / f"{name}.md").read_text("utf-8"))],
 )
-def test_films_wait_play_and_stop(visit, name):
-    seen = visit()
+def test_films_wait_play_and_stop(read, name):
+    seen = read()
     page = seen.page
     page.goto(f"{seen.site}/{name}.html", wait_until="domcontentloaded")
     boxes = page.locator("figure.frames").all()
@@ -461,16 +539,21 @@ def test_films_wait_play_and_stop(visit, name):
     assert not seen.problems, seen.problems
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_without_scripts_a_slider_is_a_still_picture(browser, site, name):
+@pytest.fixture(scope="module")
+def scriptless(browser):
+    """Tab of someone who has scripts switched off."""
     context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(f"{site}/{name}.html", wait_until="domcontentloaded")
-    box = page.locator("figure.frames").first
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_without_scripts_a_slider_is_a_still_picture(scriptless, site, name):
+    scriptless.goto(f"{site}/{name}.html", wait_until="domcontentloaded")
+    box = scriptless.locator("figure.frames").first
     assert box.locator("img").bounding_box()["height"] > 100
     assert "scripts switched on" in box.inner_text()
     assert not box.locator("figcaption").is_visible()
-    context.close()
 
 
 def test_the_language_switch_keeps_the_page(visit):
