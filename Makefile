@@ -3,6 +3,7 @@
 VENV ?= .venv
 PYTHON ?= python3 python3.13 python3.12 python3.11 python
 JOBS ?= 2
+WORKERS ?= 3
 BIN = $(VENV)/bin
 
 # From nothing each time: it takes seconds, and Sphinx repeats no warning of a page it did not read.
@@ -81,11 +82,12 @@ site: $(VENV)/test.stamp ## build the site; a warning is an error
 	@$(BUILD_SITE)
 
 # A file at a time, the longest ones (notebooks) first, so that no worker waits at the end. One thread
-# for each worker: with more, they wait for each other.
+# for each worker: with more, they wait for each other. One worker more than a small machine has
+# cores, since a third of the time a worker waits: for a browser, a kernel or a clock.
 check: export OMP_NUM_THREADS = 1
 check: export MKL_NUM_THREADS = 1
 check: $(VENV)/test.stamp ## run pytest: package, doctests, notebooks, rules of the book, pages in a browser
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 processors: $(VENV)/test.stamp ## run the notebooks with fewer vector instructions and with other threads (ONLY=03: one)
 	@$(BIN)/python -m tools.processors $(if $(UNDER),--under "$(UNDER)") $(ONLY)
