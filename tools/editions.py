@@ -31,6 +31,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from hashlib import sha256
 from itertools import zip_longest
@@ -905,22 +906,25 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"NOT written. {refusal}\n")
                 failed = True
         return failed
-    for language in options.languages or every:
-        edition, start = Edition(language), time.perf_counter()
+    asked = [Edition(language) for language in options.languages or every]
+    if options.command == "build":
+        start = time.perf_counter()
+        with ThreadPoolExecutor() as pool:  # at once: each of them is built by its own process
+            list(pool.map(build, asked))
+        built = " and ".join(edition.name for edition in asked)
+        print(f"{built}: built in {time.perf_counter() - start:.0f} s")
+        return 0
+    for edition in asked:
         names = names_of(edition)
         if options.command == "update":
             update(edition, names)
         if options.command == "plant":
             plant(edition, [n for n in contents() if not ready(edition, n)])
             continue
-        if options.command == "build":
-            build(edition)
-            print(f"{edition.name}: built in {time.perf_counter() - start:.0f} s")
-            continue
         for name in names:
             done, fuzzy, total = counts(edition, name)
             waits = f", {fuzzy} to look at again" if fuzzy else ""
-            print(f"{language} {name}: {done} of {total} translated{waits}")
+            print(f"{edition.language} {name}: {done} of {total} translated{waits}")
         if options.command == "check":
             found = [problem for name in names for problem in problems_of(edition, name)]
             print("\n".join(found))

@@ -45,10 +45,12 @@ def views():
         yield from zip(there, islice(cycle(WIDTHS), turn, None), strict=False)
 
 
-# A page is opened once, and then looked at as on each of its devices.
+# A page is opened once, every second one on a phone, and then looked at as on each of its devices.
 VIEWS = {}
 for page_seen, device_seen in views():
     VIEWS.setdefault(page_seen, []).append(device_seen)
+for opened_on_a_phone in [name for name, devices in VIEWS.items() if len(devices) > 1][::2]:
+    VIEWS[opened_on_a_phone].reverse()
 
 
 def schemes(name, device):
