@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 import urllib.request
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from tqdm import tqdm
 
@@ -83,6 +83,10 @@ def cache_directory() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "rnncourse"
 
 
+# Refuses paths that lead outside. Before Python 3.11.4 there is the checksum alone.
+_SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+
+
 def download(name: str, directory: str | os.PathLike[str] | None = None) -> Path:
     """Fetch a public data set, unless it is already there, and unpack its archives.
 
@@ -116,7 +120,7 @@ def download(name: str, directory: str | os.PathLike[str] | None = None) -> Path
         for path in paths:
             if path.name.endswith(".tar.gz"):
                 with tarfile.open(path) as archive:
-                    archive.extractall(unpacked, filter="data")  # refuses paths that lead outside
+                    archive.extractall(unpacked, **_SAFELY)
             else:
                 shutil.copy(path, unpacked)
         unpacked.rename(folder)
