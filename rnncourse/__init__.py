@@ -14,7 +14,8 @@ Where things are::
     │   ├── attention       additive and dot-product attention
     │   ├── ctc             the loss of connectionist temporal classification
     │   ├── optim           SGD, Adam, gradient clipping by norm
-    │   └── gradcheck       central differences, relative error
+    │   ├── gradcheck       central differences, relative error
+    │   └── arrays          checks of arrays, shared by the models
     ├── torch           PyTorch layers, drop-ins for those of torch.nn
     │   ├── rnn             RNN, trained through the hand-derived pass
     │   ├── lstm            LSTM; in float32, PyTorch's own fused pass is faster and runs
@@ -24,6 +25,7 @@ Where things are::
     │   ├── inputs          checks of the tensors passed to a layer
     │   ├── private         what PyTorch offers only under private names
     │   ├── scan            linear recurrences, all steps at once
+    │   ├── fused           the same on a GPU, in one kernel written in Triton
     │   ├── minimal         minGRU and minLSTM, whose gates depend on the input alone
     │   ├── state_space     a diagonal state-space layer
     │   ├── linear_attention  attention without softmax: all at once, or as a recurrence
@@ -32,6 +34,7 @@ Where things are::
     │   └── seq2seq         encoder and decoder, with or without attention
     ├── data            data sets, real and generated; each with a seed and a baseline
     │   ├── text            the Python manual, vocabularies, batches of parallel streams
+    │   ├── corpus          a text of any size, encoded once and mapped from the disk
     │   ├── sentences       a small language in which memory can be measured
     │   ├── memory          tasks with a known delay: echo, adding, copying, recall, parity
     │   ├── digits          handwritten digits, row by row
@@ -39,8 +42,12 @@ Where things are::
     │   ├── shapes          pictures of two shapes, with captions
     │   ├── speech          digits spoken by a model of the voice
     │   ├── music           melodies from a grammar; MIDI files and sound
+    │   ├── chorales        Bach's chorales from music21's corpus, and the rules of their style
     │   ├── series          time series that come with statsmodels
     │   ├── translation     English and Spanish from one grammar, with alignments
+    │   ├── reviews         film reviews of three classes from a grammar, with negation and contrast
+    │   ├── reports         reports whose summary is known: one fact among distractors
+    │   ├── docstrings      texts with a summary that a person wrote, from installed packages
     │   ├── files           readers for public formats: IDX, reviews, text pairs, recordings
     │   └── download        public data sets, with checksum and cache
     ├── experiments     runs too long for a notebook: a file per question, its table beside it
@@ -52,6 +59,7 @@ Where things are::
     ├── checkpoint      stop training and resume it, bit for bit
     ├── decoding        from scores to text: temperature, top-k, nucleus, beam search
     ├── metrics         perplexity, bits per character, edit distance, BLEU, calibration
+    ├── templates       words recognized without learning, by dynamic time warping
     ├── plots           the look of the figures, the unrolled network
     ├── interact        figures with a slider and a live network, without a kernel
     ├── computer        where a measurement was made

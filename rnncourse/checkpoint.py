@@ -47,8 +47,9 @@ class Checkpoint:
     which dropout draws from. What could not be loaded again is never written: the states of the
     parts are tensors, NumPy's numbers and arrays, numbers and text, in lists, tuples and
     dictionaries at any depth. The file does not contain the position in the batches. Either make
-    the same batches again and skip those that are done, as in the example; or, where a random
-    generator alone determines the next batch, pass that generator as a part, and skip none.
+    the same batches again and skip those that are done: ``len(history)`` of them, as in the
+    example, or ``len(history) * accumulate`` where ``fit`` takes several for a step. Or, where a
+    random generator alone determines the next batch, pass that generator as a part, and skip none.
 
     Parameters
     ----------
@@ -143,7 +144,7 @@ class Checkpoint:
         content = {
             "parts": states,
             "names": self.history.names,
-            "rows": torch.tensor(self.history.rows, dtype=torch.float64),
+            "rows": torch.tensor(self.history.rows, dtype=torch.float64, device="cpu"),
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all(),  # empty without such a device
         }

@@ -126,9 +126,9 @@ def check_lengths(lengths: Sequence[int], steps: int, batch: int | None = None) 
         If there is not one length per sequence, or one is below 1 or above T.
     """
     if not hasattr(lengths, "__len__"):
-        raise TypeError(f"lengths: expected one number a sequence, got {lengths!r}")
+        raise TypeError(f"lengths: expected one number per sequence, got {lengths!r}")
     if batch is not None and len(lengths) != batch:
-        raise ValueError(f"lengths: expected {batch} lengths, one a sequence, got {len(lengths)}")
+        raise ValueError(f"lengths: expected {batch} lengths, one per sequence, got {len(lengths)}")
     for i, n in enumerate(lengths):
         check_at_least(f"lengths[{i}]", n, 1)
         if n > steps:

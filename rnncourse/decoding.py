@@ -418,7 +418,7 @@ def ctc_beam_search(
         Takes a beginning, and returns the log probabilities of the next label, ``(C,)`` or longer.
         None means that all texts are equally likely.
     weight
-        How much the language model counts.
+        How much the language model counts, at least 0; at 0 it is ignored.
     bonus
         Added for each label, since each label makes a text less likely.
     end
@@ -429,7 +429,8 @@ def ctc_beam_search(
     Returns
     -------
     texts
-        At most ``beam``, the best first; none of them is impossible.
+        At most ``beam``, the best first. None of them is impossible, so the list is empty if none
+        of the beginnings that the search kept can become a possible text.
 
     Raises
     ------
@@ -449,11 +450,15 @@ def ctc_beam_search(
     """
     scores = _ctc_scores(log_probs, blank)
     check_at_least("beam", beam, 1)
+    if not 0 <= weight < math.inf:
+        raise ValueError(f"weight: expected a finite number of at least 0, got {weight}")
+    if not math.isfinite(bonus):
+        raise ValueError(f"bonus: expected a finite number, got {bonus}")
     prior: dict[tuple[int, ...], float] = {(): 0.0}  # weighted, of each beginning
     following: dict[tuple[int, ...], list[float]] = {}
 
     def likes(text: tuple[int, ...], label: int) -> float:
-        if language is None:
+        if language is None or weight == 0:  # 0 times a log probability of -inf would be NaN
             return bonus
         if text not in following:
             following[text] = np.asarray(language(text), np.float64).tolist()
@@ -479,14 +484,17 @@ def ctc_beam_search(
                 start = silent if text and text[-1] == label else both
                 cell = new.setdefault(longer, [-math.inf, -math.inf])
                 cell[1] = _log_sum(cell[1], start + chance)
-        ranked = sorted(new, key=lambda text: -(_log_sum(*new[text]) + prior[text]))
-        possible = [text for text in ranked[:beam] if max(new[text]) > -math.inf]
+        total = {text: _log_sum(*pair) + prior[text] for text, pair in new.items()}
+        ranked = sorted(total, key=lambda text: -total[text])
+        possible = [text for text in ranked[:beam] if total[text] > -math.inf]
         kept = {text: (new[text][0], new[text][1]) for text in possible}
     found = []
     for text, pair in kept.items():
         log_prob = _log_sum(*pair)
         over = 0.0 if end is None else likes(text, end) - bonus
-        found.append(CTCText(text, log_prob + prior[text] + over, log_prob))
+        score = log_prob + prior[text] + over
+        if score > -math.inf:
+            found.append(CTCText(text, score, log_prob))
     return sorted(found, key=lambda text: -text.score)
 
 

@@ -72,14 +72,20 @@ def edit_distance(a: Sequence[Any], b: Sequence[Any]) -> int:
     Parameters
     ----------
     a, b
-        Strings, to count characters; lists of words, to count words; or any other sequences whose
-        elements can be compared.
+        Two strings, to count characters; two lists of words, to count words; or any other two
+        sequences whose elements can be compared.
+
+    Raises
+    ------
+    TypeError
+        If one is a string and the other is not.
 
     Examples
     --------
     >>> edit_distance("kitten", "sitting")
     3
     """
+    _check_kinds("a", a, "b", b)
     row = list(range(len(b) + 1))  # distances from the beginning of a so far to those of b
     for i, x in enumerate(a, 1):
         above, row = row, [i]
@@ -97,7 +103,8 @@ def error_rate(hypotheses: Sequence[Sequence[Any]], references: Sequence[Sequenc
     Raises
     ------
     TypeError, ValueError
-        If either is a single string, their numbers differ or are 0, or all references are empty.
+        If either is a single string, their numbers differ or are 0, or all references are empty; if
+        a string is to be compared with something else, such as a list of words.
 
     Examples
     --------
@@ -107,6 +114,8 @@ def error_rate(hypotheses: Sequence[Sequence[Any]], references: Sequence[Sequenc
     0.5
     """
     _check_pairs(hypotheses, references)
+    for i, (said, true) in enumerate(zip(hypotheses, references, strict=True)):
+        _check_kinds(f"hypotheses[{i}]", said, f"references[{i}]", true)
     length = sum(map(len, references))
     if length == 0:
         raise ValueError("references: expected one that is not empty, got none")
@@ -152,13 +161,15 @@ def copied_share(text: Sequence[Any], source: Sequence[Any], n: int) -> float:
     Raises
     ------
     TypeError, ValueError
-        If ``n`` is not a whole number of at least 1, or a text is shorter than that.
+        If ``n`` is not a whole number of at least 1, a text is shorter than that, or one is a
+        string and the other is not.
 
     Examples
     --------
     >>> copied_share("a cat sat", "the cat sat down", 5)
     0.8
     """
+    _check_kinds("text", text, "source", source)
     known = set(_spans("source", source, n))
     spans = _spans("text", text, n)
     return sum(span in known for span in spans) / len(spans)
@@ -450,6 +461,13 @@ def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
     if not np.isfinite(x).all():
         raise ValueError(f"{name}: expected finite numbers, got {x[~np.isfinite(x)][0]}")
     return x
+
+
+def _check_kinds(name: str, one: object, other_name: str, other: object) -> None:
+    """Check that both are strings or neither is: no character equals a word, without an error."""
+    if isinstance(one, str) != isinstance(other, str):
+        expected, got = "a str" if isinstance(one, str) else "no str", type(other).__name__
+        raise TypeError(f"{other_name}: expected {expected}, as {name} is, got {got}")
 
 
 def _check_pairs(hypotheses: Sequence[Any], references: Sequence[Any]) -> None:

@@ -171,7 +171,8 @@ def fit(
         records of your own.
     history
         One to continue, as an earlier call returned it, or an empty one. It is extended in
-        place, so it also survives an interrupt.
+        place, so it also survives an interrupt. To continue within the same batches, skip the
+        first ``len(history) * accumulate`` of them: a row of it is a step, and not a batch.
     progress
         Show a progress bar, until training is over. ``TQDM_DISABLE=1`` in the environment of
         Python hides all of them.
@@ -244,7 +245,7 @@ def fit(
         for together in _groups(bar, accumulate):
             optimizer.zero_grad()
             arrived.clear()
-            result = torch.zeros(())
+            result = torch.zeros((), device="cpu")
             for batch in together:
                 part = _scalar(loss(model, batch)) / len(together)
                 if not part.requires_grad:
@@ -308,7 +309,7 @@ def evaluate(
     model: Model,
     loss: Callable[[Model, Batch], Tensor],
     batches: Iterable[Batch],
-    count: Callable[[Batch], int] | None = None,
+    count: Callable[[Batch], SupportsFloat] | None = None,
 ) -> float:
     """Return the mean loss, without gradients and in evaluation mode.
 
@@ -317,8 +318,9 @@ def evaluate(
     model, loss, batches
         As in :func:`fit`. The mode of each of the model's modules is restored at the end.
     count
-        Takes a batch, returns how many tokens its loss is the mean of; a batch with none is left
-        out. Without it all batches count equally, which is right if they have as many tokens.
+        Takes a batch, returns how many tokens its loss is the mean of, as a number or as a tensor;
+        a batch with none is left out. Without it all batches count equally, which is right if they
+        have as many tokens.
 
     Returns
     -------
@@ -339,11 +341,11 @@ def evaluate(
     """
     modes = {module: module.training for module in model.modules()}
     model.eval()
-    total, tokens = 0.0, 0
+    total = tokens = 0.0
     try:
         with torch.no_grad():
             for batch in batches:
-                n = 1 if count is None else count(batch)
+                n = 1.0 if count is None else float(count(batch))
                 if n:
                     total += n * _scalar(loss(model, batch)).item()
                     tokens += n

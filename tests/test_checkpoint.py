@@ -166,6 +166,56 @@ def test_a_generator_that_makes_the_batches_can_be_a_part(tmp_path, device):
     assert_same_bits(run(tmp_path / "a", 8), run(tmp_path / "b", 3, 5, 8))
 
 
+@pytest.mark.parametrize("by_generator", [False, True])
+def test_where_a_step_takes_two_batches_it_resumes_at_the_right_one(tmp_path, by_generator):
+    """By the two ways of the docstring: skip batches, or keep the generator that makes them."""
+
+    def run(path, *stops):
+        for steps in stops:
+            torch.manual_seed(0)
+            model = nn.Sequential(nn.Dropout(0.5), nn.Linear(3, 1))
+            chance = torch.Generator().manual_seed(0)
+            optimizer = torch.optim.Adam(model.parameters(), 0.1)
+            parts = {"model": model, "optimizer": optimizer}
+            parts |= {"chance": chance} if by_generator else {}
+            checkpoint = Checkpoint(path, every=2, **parts)
+            history = checkpoint.load()
+            endless = (torch.randn(5, 1, 3, generator=chance) for _ in itertools.count())
+            done = 0 if by_generator else len(history) * 2
+            taken = (steps - len(history)) * 2
+            fit(
+                model,
+                mse,
+                itertools.islice(endless, done, done + taken),
+                optimizer,
+                accumulate=2,
+                history=history,
+                on_step=checkpoint,
+            )
+        return {"model": model.state_dict(), "losses": history.losses}
+
+    assert_same_bits(run(tmp_path / "a", 8), run(tmp_path / "b", 3, 5, 8))
+
+
+def test_the_file_does_not_depend_on_the_default_device(tmp_path):
+    model = nn.Linear(1, 1)
+    with torch.device("meta"):
+        checkpoint = Checkpoint(tmp_path / "run.pt", every=1, model=model)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        batch = torch.ones(1, 1, device="cpu")
+        fit(
+            model,
+            lambda m, x: m(x).square().sum(),
+            [batch],
+            optimizer,
+            history=checkpoint.load(),
+            on_step=checkpoint,
+        )
+        history = Checkpoint(tmp_path / "run.pt", every=1, model=model).load()
+    assert len(history) == 1
+    assert np.isfinite(history.losses).all()
+
+
 def test_no_file_is_a_start_and_folders_are_made(tmp_path):
     checkpoint = Checkpoint(tmp_path / "a" / "b" / "run.pt", every=1, model=nn.Linear(1, 1))
     assert len(checkpoint.load()) == 0

@@ -1,4 +1,5 @@
 import itertools
+import math
 from collections import namedtuple
 
 import numpy as np
@@ -385,6 +386,56 @@ def test_a_language_model_counts_for_each_label_and_the_end(weight, bonus):
         expected = plain[labels] + weight * (prior + language(labels)[0]) + bonus * len(labels)
         assert score == pytest.approx(expected)
         assert log_prob == pytest.approx(plain[labels])
+
+
+CHANCES = np.log([[0.2, 0.5, 0.3], [0.2, 0.5, 0.3], [0.4, 0.3, 0.3]])
+ONLY_TWO = [-math.inf, -math.inf, 0.0]  # a language model that allows neither an end nor label 1
+
+
+def test_a_weight_of_zero_ignores_the_language_model():
+    plain = ctc_beam_search(CHANCES, 5, bonus=0.1)
+    for end in (None, 0):
+        found = ctc_beam_search(
+            CHANCES, 5, language=lambda text: ONLY_TWO, weight=0, bonus=0.1, end=end
+        )
+        assert found == plain
+
+
+def test_a_ctc_beam_returns_no_impossible_text():
+    possible = [t for t in ctc_beam_search(CHANCES, 1000) if set(t.labels) <= {2}]
+    assert ctc_beam_search(CHANCES, 1000, language=lambda text: ONLY_TWO) == possible
+    for beam in (1, 2, 5):
+        found = ctc_beam_search(CHANCES, beam, language=lambda text: ONLY_TWO)
+        assert 0 < len(found) <= beam
+        assert all(set(t.labels) <= {2} and math.isfinite(t.score) for t in found)
+
+
+def test_a_ctc_beam_returns_no_text_that_cannot_end():
+    def language(text):
+        return np.log([0.5, 0.25, 0.25]) if len(text) == 1 else [-math.inf, -0.7, -0.7]
+
+    found = ctc_beam_search(CHANCES, 1000, language=language, end=0)
+    assert sorted(text.labels for text in found) == [(1,), (2,)]
+    assert all(math.isfinite(text.score) for text in found)
+
+
+def test_where_no_text_is_possible_a_ctc_beam_returns_none():
+    assert ctc_beam_search(CHANCES, 5, language=lambda text: ONLY_TWO, end=0) == []
+    one = [[-math.inf, 0.0, -math.inf]] * 2  # the sound is label 1 for sure
+    assert ctc_beam_search(one, 5, language=lambda text: ONLY_TWO) == []
+    assert ctc_beam_search(np.full((2, 3), -math.inf), 5) == []
+
+
+@pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf])
+def test_a_weight_that_makes_no_sense_is_refused(weight):
+    with pytest.raises(ValueError, match="weight: expected a finite number of at least 0, got"):
+        ctc_beam_search(CHANCES, 5, language=lambda text: ONLY_TWO, weight=weight)
+
+
+@pytest.mark.parametrize("bonus", [math.nan, math.inf, -math.inf])
+def test_a_bonus_that_makes_no_sense_is_refused(bonus):
+    with pytest.raises(ValueError, match="bonus: expected a finite number, got"):
+        ctc_beam_search(CHANCES, 5, bonus=bonus)
 
 
 def test_a_narrow_ctc_beam_returns_few_texts_and_bad_arguments_are_refused():

@@ -83,6 +83,20 @@ def test_the_error_rate_weighs_by_length():
         error_rate(["a"], [""])
 
 
+def test_a_text_is_not_compared_with_words():
+    for a, b in (("a cat", ["a", "cat"]), (["a", "cat"], "a cat"), ("", [])):
+        with pytest.raises(TypeError, match=r"b: expected (a|no) str, as a is, got (list|str)"):
+            edit_distance(a, b)
+        with pytest.raises(TypeError, match=r"references\[1\]: expected .*, as hypotheses\[1\] is"):
+            error_rate(["a", a], ["a", b])
+    with pytest.raises(TypeError, match="source: expected a str, as text is, got list"):
+        copied_share("a cat sat", ["the", "cat", "sat", "down"], 2)
+    with pytest.raises(TypeError, match="source: expected no str, as text is, got str"):
+        copied_share(["a", "cat", "sat"], "the cat sat down", 2)
+    assert error_rate([("a", "cat")], [["a", "cat"]]) == 0
+    assert error_rate(["a cat", ["a", "cat"]], ["a cat", ["a", "cat"]]) == 0
+
+
 def test_calibration_by_hand():
     probs = [[0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.1, 0.9, 0.0], [0.0, 0.0, 1.0]]
     found = calibration(torch.tensor(probs, dtype=torch.float64), torch.tensor([0, 0, 1, 2]), 2)

@@ -154,6 +154,28 @@ def test_every_import_of_tests_and_tools_is_declared(none):
     none(problems)
 
 
+def listed(text):
+    """Return the dotted names in a drawing of folders, and what is said of each."""
+    found, folder = {}, ""
+    for deeper, name, said in re.findall(r"^    (│   )?[├└]── (\w+)\s+(.+)$", text, re.MULTILINE):
+        folder = folder if deeper else name
+        found[f"{folder}.{name}" if deeper else name] = said
+    return found
+
+
+def test_the_package_says_where_each_module_is(none):
+    found = listed(rnncourse.__doc__)
+    assert found["torch.gru"].startswith("GRU")
+    names = {name.partition(".")[2] for name in package.modules(ROOT / "rnncourse")}
+    names = {n for n in names if n and not any(p.startswith("_") for p in n.split("."))}
+    shown = ("reference.", "torch.", "data.")  # of the other folders only what a reader needs
+    wanted = {n for n in names if "." not in n or n.startswith(shown)}
+    assert len(wanted) > 50
+    where = "rnncourse/__init__.py, 'Where things are'"
+    problems = [f"{where}: {name} is missing" for name in sorted(wanted - {*found})]
+    none(problems + [f"{where}: there is no {name}" for name in sorted({*found} - names)])
+
+
 def test_an_undeclared_import_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     path = tmp_path / "x.py"

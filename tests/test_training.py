@@ -439,6 +439,32 @@ def test_evaluate_weighs_by_tokens_and_leaves_the_model_alone(model):
         evaluate(model, lambda m, b: 1.0, batches)
 
 
+@pytest.mark.parametrize(
+    "number", [int, np.int64, torch.tensor, lambda n: torch.tensor(float(n)), lambda n: np.array(n)]
+)
+def test_a_count_may_be_any_whole_number(model, number):
+    found = evaluate(
+        model,
+        lambda model, batch: batch.mean(),
+        [torch.zeros(3), torch.zeros(0), torch.ones(1)],
+        count=lambda batch: number(len(batch)),
+    )
+    assert type(found) is float
+    assert found == 0.25
+
+
+def test_the_loop_does_not_depend_on_the_default_device(model, batches):
+    def run():
+        net = copy.deepcopy(model)
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        return fit(net, mse, batches[:4], optimizer, accumulate=2).losses
+
+    expected = run()
+    with torch.device("meta"):
+        found = run()
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_early_stopping_restores_the_best_weights(model, batches):
     values = iter([3.0, torch.nan, 2.0, torch.tensor(2.5), 2.0, 1.0])
     kept = []

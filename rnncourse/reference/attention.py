@@ -39,8 +39,7 @@ def dot_product_attention(
     TypeError, ValueError
         If one is not an array, a shape is wrong, or the mask is not boolean.
     """
-    _check(q, k, v, mask)
-    check_array("k", k, (*q.shape[:-2], "S", q.shape[-1]))
+    _check_dot_product(q, k, v, mask)
     q, k, v = _readable(q, mask, -1), _readable(k, mask, -2), _readable(v, mask, -2)
     weights = _softmax(_scale(q, scale) * (q @ k.swapaxes(-1, -2)), mask)
     return weights @ v, weights
@@ -57,11 +56,11 @@ def dot_product_attention_backward(
 ) -> tuple[Array, Array, Array]:
     """Return ``dq, dk, dv``, given the weights and the gradient ``dout`` ``(..., L, V)``.
 
-    Raises the same errors as :func:`dot_product_attention`.
+    Raises the same errors as :func:`dot_product_attention`, for ``dout`` and ``weights`` too.
     """
-    _check(q, k, v, mask)
+    _check_dot_product(q, k, v, mask)
     q, k, v = _readable(q, mask, -1), _readable(k, mask, -2), _readable(v, mask, -2)
-    ds, dv = _scores_backward(dout, weights, v, mask)
+    ds, dv = _scores_backward(dout, weights, q, v, mask)
     ds = ds * _scale(q, scale)
     return ds @ k, ds.swapaxes(-1, -2) @ q, dv
 
@@ -93,10 +92,7 @@ def additive_attention(
     TypeError, ValueError
         If one is not an array, a shape is wrong, or the mask is not boolean.
     """
-    _check(q, k, v, mask)
-    check_array("w", w, ("A",))
-    check_array("W_q", W_q, (len(w), q.shape[-1]))
-    check_array("W_k", W_k, (len(w), k.shape[-1]))
+    _check_additive(q, k, v, W_q, W_k, w, mask)
     q, k, v = _readable(q, mask, -1), _readable(k, mask, -2), _readable(v, mask, -2)
     u = np.tanh((q @ W_q.T)[..., :, None, :] + (k @ W_k.T)[..., None, :, :])
     weights = _softmax(u @ w, mask)
@@ -117,12 +113,13 @@ def additive_attention_backward(
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Return ``dq, dk, dv, dW_q, dW_k, dw``, given the gradient ``dout`` ``(..., L, V)``.
 
-    Raises the same errors as :func:`additive_attention`.
+    Raises the same errors as :func:`additive_attention`, for ``dout``, ``weights`` and ``u`` too.
     """
-    _check(q, k, v, mask)
-    q, k, v = _readable(q, mask, -1), _readable(k, mask, -2), _readable(v, mask, -2)
-    ds, dv = _scores_backward(dout, weights, v, mask)
+    _check_additive(q, k, v, W_q, W_k, w, mask)
     A = len(w)
+    check_array("u", u, (*q.shape[:-1], k.shape[-2], A))
+    q, k, v = _readable(q, mask, -1), _readable(k, mask, -2), _readable(v, mask, -2)
+    ds, dv = _scores_backward(dout, weights, q, v, mask)
     dw = ds.reshape(-1) @ u.reshape(-1, A)
     da = ds[..., None] * w * (1 - u * u)  # (..., L, S, A)
     da_q, da_k = da.sum(-2), da.sum(-3)  # (..., L, A) and (..., S, A)
@@ -141,11 +138,11 @@ def _softmax(scores: Array, mask: Mask | None) -> Array:
 
 
 def _scores_backward(
-    dout: Array, weights: Array, v: Array, mask: Mask | None
+    dout: Array, weights: Array, q: Array, v: Array, mask: Mask | None
 ) -> tuple[Array, Array]:
     """Return the gradients with respect to the scores ``(..., L, S)`` and the values."""
-    check_array("weights", weights, (*v.shape[:-2], "L", v.shape[-2]))
-    check_array("dout", dout, (*weights.shape[:-1], v.shape[-1]))
+    check_array("weights", weights, (*q.shape[:-1], v.shape[-2]))
+    check_array("dout", dout, (*q.shape[:-1], v.shape[-1]))
     dout = _readable(dout, mask, -1)
     dp = dout @ v.swapaxes(-1, -2)
     ds = weights * (dp - (dp * weights).sum(-1, keepdims=True))
@@ -164,6 +161,20 @@ def _readable(a: Array, mask: Mask | None, axis: int) -> Array:
     if mask is None or (seen := mask.any(axis)).all():
         return a
     return np.where(np.expand_dims(seen, -1), a, 0)
+
+
+def _check_dot_product(q: Array, k: Array, v: Array, mask: Mask | None) -> None:
+    _check(q, k, v, mask)
+    check_array("k", k, (*q.shape[:-2], "S", q.shape[-1]))
+
+
+def _check_additive(
+    q: Array, k: Array, v: Array, W_q: Array, W_k: Array, w: Array, mask: Mask | None
+) -> None:
+    _check(q, k, v, mask)
+    check_array("w", w, ("A",))
+    check_array("W_q", W_q, (len(w), q.shape[-1]))
+    check_array("W_k", W_k, (len(w), k.shape[-1]))
 
 
 def _check(q: Array, k: Array, v: Array, mask: Mask | None) -> None:

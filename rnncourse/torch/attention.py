@@ -328,7 +328,7 @@ def length_mask(lengths: Lengths, S: int) -> Tensor:
     >>> x.grad.isfinite().all()
     tensor(True)
     """
-    device = lengths.device if isinstance(lengths, Tensor) else None
+    device = lengths.device if isinstance(lengths, Tensor) else torch.device("cpu")
     true = true_lengths(lengths, S).to(device)
     return torch.arange(S, device=device) < true[:, None, None]
 

@@ -55,4 +55,4 @@ def true_lengths(lengths: Lengths, steps: int, batch: int | None = None) -> Tens
         return lengths.long()
     values: Any = lengths.tolist() if isinstance(lengths, Tensor) else lengths
     check_lengths(values, steps, batch)
-    return torch.tensor([int(n) for n in values])
+    return torch.tensor([int(n) for n in values], dtype=torch.int64, device="cpu")

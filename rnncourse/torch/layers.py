@@ -28,6 +28,11 @@ class DropIn(nn.RNNBase, Generic[State]):
     must see each operation (:func:`rnncourse.torch.private.watched`) or chooses its precision
     (autocast), its own pass runs, whatever ``kernel`` says.
 
+    ``torch.jit.script`` and ``torch.fx.symbolic_trace`` refuse these layers, and what looks for the
+    exact class, such as ``quantize_dynamic(model, {nn.LSTM})`` in ``torch.ao.quantization``, passes
+    over them without a word. Before that, give the weights back to a layer of ``torch.nn``, with
+    its ``load_state_dict(ours.state_dict())``.
+
     Attributes
     ----------
     kernel
@@ -111,7 +116,7 @@ class DropIn(nn.RNNBase, Generic[State]):
         ----------
         input
             ``(T, B, I)``, or ``(B, T, I)`` with ``batch_first``, or ``(T, I)`` for one sequence,
-            or a ``PackedSequence``.
+            or a ``PackedSequence``. B may be 0.
         hx
             Initial state, ``(num_layers * directions, B, H)``, without B for one sequence; for an
             LSTM a pair ``(h_0, c_0)`` of such tensors. Zeros if left out.
@@ -145,20 +150,20 @@ class DropIn(nn.RNNBase, Generic[State]):
         Raises
         ------
         ValueError
-            If the input is empty.
+            If the input has no steps.
         """
         if isinstance(input, PackedSequence):
             data, shape, steps = input.data, input.data.shape, len(input.batch_sizes)
         else:
             data, shape = input, input.shape
             steps = shape[1 if self.batch_first and len(shape) == 3 else 0]
-        if 0 in shape:
-            raise ValueError(f"input: expected no axis of size 0, got shape {tuple(shape)}")
+        if steps == 0:
+            raise ValueError(f"input: expected at least one step, got shape {tuple(shape)}")
         kernel = self.kernel
         fewest = self.fewest_to_train if torch.is_grad_enabled() else self.fewest_to_infer
         if kernel == "torch" or (kernel == "auto" and steps < fewest):
             return "torch"
-        if watched(data) or autocasts(data):
+        if watched(data) or autocasts(data) or 0 in shape:  # in an empty batch nothing runs
             return "torch"
         return self._fastest(data, steps, data is not input) if kernel == "auto" else kernel
 
@@ -167,7 +172,8 @@ class DropIn(nn.RNNBase, Generic[State]):
 
         PyTorch runs an LSTM in float32 through oneDNN on a CPU, and all layers through cuDNN on a
         CUDA device: libraries that fuse the operations of a step. Elsewhere it records every step,
-        and the hand-derived pass, which does not, trains 1.2 to 2.2 times as fast.
+        and the hand-derived pass, which does not, trains faster: ``book/benchmarks.md`` has the
+        ratio for each size.
         """
         has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         onednn = has_onednn and data.dtype == torch.float32 and not packed
@@ -195,6 +201,8 @@ class DropIn(nn.RNNBase, Generic[State]):
     def _run_padded(self, input: Any, hx: Any, lengths: Any) -> Any:
         """Run the network on a padded batch, without the padding."""
         true = self._check(input, hx, lengths)
+        if len(true) == 0:
+            return self._run(input, hx)  # an empty batch cannot be packed
         packed = pack_padded_sequence(input, true, self.batch_first, enforce_sorted=False)
         out, last = self._run(packed, hx)
         steps = input.shape[1 if self.batch_first else 0]
@@ -278,7 +286,9 @@ class DropIn(nn.RNNBase, Generic[State]):
         elif isinstance(input, Tensor):
             single = input.dim() == 2 and lengths is None
             axes = ("T",) if single else ("B", "T") if self.batch_first else ("T", "B")
-            check_input("input", input, (*axes, self.input_size), weight)
+            empty = input.dim() == 3 and input.shape[axes.index("B")] == 0
+            shape = [0 if empty and axis == "B" else axis for axis in axes]
+            check_input("input", input, (*shape, self.input_size), weight)
             batch = () if single else (input.shape[axes.index("B")],)
             if lengths is not None:
                 lengths = true_lengths(lengths, input.shape[axes.index("T")], *batch)

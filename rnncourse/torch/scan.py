@@ -13,7 +13,8 @@ one in absolute value, as with gates, nothing can overflow, and a gate that is c
 A GPU takes whole sequences: where PyTorch comes with Triton, in one kernel
 (:mod:`rnncourse.torch.fused`). A CPU takes as many steps at a time as fit in its cache, one
 piece after the other. How much that saves over a plain loop depends on the width of a step: with 64
-numbers a scan is about ten times as fast; with 4,096 the loop is busy with arithmetic too.
+numbers a scan takes a small part of the loop's time; with 4,096 the loop is busy with arithmetic
+too, and the scan saves little. ``book/benchmarks.md`` has the ratios, under "Linear recurrences".
 """
 
 from collections.abc import Callable

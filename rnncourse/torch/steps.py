@@ -291,6 +291,8 @@ class HandDerived(torch.autograd.Function):
         if torch.is_grad_enabled() or watched(dout, *carried):
             return None, None, *recorded(cell, steps, inputs, needs, (dout, *carried))
 
+        # A gradient may be a view that PyTorch negates when it reads it, which NumPy would not.
+        dout, *carried = (d.resolve_neg() for d in (dout, *carried))
         carried = [d.clone() for d in carried]
         dx: Tensor | None = None
         weights = zip(inputs[-4:], needs[-4:], strict=True)

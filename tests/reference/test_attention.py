@@ -109,10 +109,49 @@ def test_bad_input(rng):
     out, weights = dot_product_attention(q, k, v)
     with pytest.raises(ValueError, match=r"dout: expected shape \(2, 3, 4\), got \(2, 3, 3\)"):
         dot_product_attention_backward(out[..., :3], weights, q, k, v)
-    with pytest.raises(ValueError, match=r"weights: expected shape \(2, L, 5\), got \(2, 3, 4\)"):
+    with pytest.raises(ValueError, match=r"weights: expected shape \(2, 3, 5\), got \(2, 3, 4\)"):
         dot_product_attention_backward(out, weights[..., :4], q, k, v)
     with pytest.raises(TypeError, match=r"dout: expected numpy\.ndarray, got list"):
         dot_product_attention_backward(out.tolist(), weights, q, k, v)
+
+
+BACK = {"dot": dot_product_attention_backward, "additive": additive_attention_backward}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "shape", "message"),
+    [
+        ("dot", "q", (2, 3, 2), r"k: expected shape \(2, S, 2\), got \(2, 5, 3\)"),
+        ("dot", "k", (2, 5, 2), r"k: expected shape \(2, S, 3\), got \(2, 5, 2\)"),
+        ("dot", "v", (2, 4, 4), r"v: expected shape \(2, 5, V\), got \(2, 4, 4\)"),
+        ("additive", "q", (2, 3, 4), r"W_q: expected shape \(5, 4\), got \(5, 3\)"),
+        ("additive", "k", (2, 5, 1), r"W_k: expected shape \(5, 1\), got \(5, 2\)"),
+        ("additive", "W_q", (5, 4), r"W_q: expected shape \(5, 3\), got \(5, 4\)"),
+        ("additive", "W_k", (5, 1), r"W_k: expected shape \(5, 2\), got \(5, 1\)"),
+        ("additive", "w", (1, 5), r"w: expected 1 axes \(A,\), got 2 axes"),
+        ("additive", "w", (1,), r"W_q: expected shape \(1, 3\), got \(5, 3\)"),
+    ],
+)
+def test_both_passes_refuse_the_same(kind, name, shape, message, rng):
+    values, dout = make(kind, rng, 2, 3, 5), np.ones((2, 3, 4))
+    kept = [np.zeros((2, 3, 5)), np.zeros((2, 3, 5, 5))][: 1 + (kind == "additive")]
+    values[name] = np.zeros(shape)
+    with pytest.raises(ValueError, match=message):
+        run(kind, values, None)
+    with pytest.raises(ValueError, match=message):
+        BACK[kind](dout, *kept, **values)
+
+
+def test_what_the_forward_pass_kept_is_checked(rng):
+    values, dout = make("additive", rng, 2, 3, 5), np.ones((2, 3, 4))
+    _, weights, u = additive_attention(**values)
+    for bad in (u[..., :4], u[:, :, :4], u[:1]):
+        with pytest.raises(ValueError, match=r"u: expected shape \(2, 3, 5, 5\), got "):
+            additive_attention_backward(dout, weights, bad, **values)
+    with pytest.raises(TypeError, match="u: expected numpy"):
+        additive_attention_backward(dout, weights, u.tolist(), **values)
+    with pytest.raises(ValueError, match=r"weights: expected shape \(2, 3, 5\), got \(2, 2, 5\)"):
+        additive_attention_backward(dout[:, :2], weights[:, :2], u, **values)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -122,6 +161,9 @@ def test_lists_are_refused(kind, name, rng):
     if name not in values:
         return
     values[name] = values[name].tolist()
+    kept = [np.zeros((2, 3, 5)), np.zeros((2, 3, 5, 5))][: 1 + (kind == "additive")]
+    with pytest.raises(TypeError, match=f"{name}: expected numpy.ndarray, got list"):
+        BACK[kind](np.ones((2, 3, 4)), *kept, **values)
     with pytest.raises(TypeError, match=f"{name}: expected numpy.ndarray, got list"):
         run(kind, values, values.pop("mask"))
 
@@ -133,6 +175,5 @@ def test_a_mask_that_is_added_to_the_scores_is_refused(kind, rng):
     with pytest.raises(TypeError, match="mask: expected dtype bool, got float64"):
         run(kind, values, mask)
     kept = [np.zeros((2, 3, 5)), np.zeros((2, 3, 5, 5))][: 1 + (kind == "additive")]
-    back = {"dot": dot_product_attention_backward, "additive": additive_attention_backward}[kind]
     with pytest.raises(TypeError, match="mask: expected dtype bool, got float64"):
-        back(dout, *kept, **values, mask=mask)
+        BACK[kind](dout, *kept, **values, mask=mask)

@@ -395,7 +395,7 @@ Q, K = torch.zeros(2, 3, 4), torch.zeros(2, 5, 4)
             ValueError,
             r"lengths\[0\]: expected at most T = 3, got 4",
         ),
-        (lambda: length_mask(torch.tensor(3), 3), TypeError, "lengths: expected one number a seq"),
+        (lambda: length_mask(torch.tensor(3), 3), TypeError, "lengths: expected one number per"),
         (
             lambda: length_mask(torch.ones(2, 1).long(), 3),
             TypeError,

@@ -173,6 +173,36 @@ def test_fake_tensors(name):
     assert type(out).__name__ == "FakeTensor"
 
 
+@pytest.mark.parametrize("name", CELLS)
+def test_scripting_needs_the_layer_of_torch(name):
+    """As the README says: where ours is no longer refused, correct it."""
+    ours, theirs = make(name)[0], CELLS[name][1](4, 3)
+    theirs.load_state_dict(ours.state_dict())
+    ways = {torch.jit.script: "aren't supported", torch.fx.symbolic_trace: "got Proxy"}
+    for way, message in ways.items():
+        with pytest.raises(Exception, match=message):
+            way(nn.Sequential(ours))
+        close(way(nn.Sequential(theirs))(X)[0], ours(X)[0], torch.float32, "out")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("name", ["GRU", "LSTM"])
+def test_quantization_needs_the_layer_of_torch(name):
+    """As the README says: it takes the exact class alone, and passes over ours without a word."""
+    quantization = pytest.importorskip("torch.ao.quantization")
+    if set(torch.backends.quantized.supported_engines) <= {"none"}:
+        pytest.skip("PyTorch cannot quantize on this machine")
+    ours, theirs = make(name)[0], CELLS[name][1](4, 3)
+    theirs.load_state_dict(ours.state_dict())
+
+    def quantized(net):
+        return quantization.quantize_dynamic(nn.Sequential(net), {type(theirs)})[0]
+
+    assert type(quantized(ours)) is type(ours)
+    assert type(quantized(theirs)) is not type(theirs)
+    assert (quantized(theirs)(X)[0] - ours(X)[0]).abs().max() < 0.05
+
+
 @kernels
 @pytest.mark.parametrize("name", CELLS)
 def test_modes_see_every_operation(name, kernel):

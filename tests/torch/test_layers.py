@@ -248,6 +248,86 @@ def test_no_gradient_is_recorded_without_need(cell):
 
 
 @each_cell
+@pytest.mark.parametrize("kernel", ["auto", "hand-derived", "torch"])
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("with_state", [True, False])
+def test_an_empty_batch(cell, kernel, batch_first, with_state):
+    nets = pair(cell, 3, 4, 2, batch_first=batch_first, bidirectional=True, kernel=kernel)
+    x = torch.zeros((0, 9, 3) if batch_first else (9, 0, 3))
+    hx = state(cell, 4, 0, 4) if with_state else None
+    found, expected = (train(net, x, hx) for net in nets)
+    assert found.keys() == expected.keys()
+    for what, value in expected.items():
+        assert torch.equal(found[what], value), what  # of the weights' gradients: zeros
+    assert nets[0].kernel_for(x) == "torch"
+    with torch.no_grad():
+        assert nets[0](x, hx)[0].shape == expected["out"].shape
+        assert nets[0](x, hx, lengths=[])[0].shape == expected["out"].shape
+    with pytest.raises(ValueError, match="expected shape"):
+        nets[0](x, state(cell, 4, 1, 4))
+
+
+@each_cell
+def test_kernel_for_refuses_an_input_without_steps(cell):
+    net, _ = pair(cell, 3, 4)
+    with pytest.raises(ValueError, match=r"expected at least one step, got shape \(0, 2, 3\)"):
+        net.kernel_for(torch.zeros(0, 2, 3))
+
+
+def negated(x):
+    """Return x as a view of -x that PyTorch negates only when it is read."""
+    view = torch.complex(torch.zeros_like(x), -x).conj().imag
+    assert view.is_neg()
+    return view
+
+
+@each_cell
+@pytest.mark.parametrize("kernel", ["auto", "hand-derived"])
+def test_gradients_may_be_negated_views(cell, kernel):
+    """As those are that come from the conjugate of a complex number."""
+
+    def loss(net):
+        out, last = net(x)
+        found = 0.0
+        for value in (out, *listed(last)):
+            z = torch.complex(torch.zeros_like(value), value).conj()
+            w = torch.randn(value.shape, generator=torch.Generator().manual_seed(1))
+            found = found + (z * torch.complex(torch.ones_like(w), w)).real.sum()
+        return found
+
+    torch.manual_seed(0)
+    x, found = torch.randn(10, 2, 3), []
+    for net in pair(cell, 3, 4, 2, bidirectional=True, kernel=kernel):
+        loss(net).backward()
+        found.append({name: p.grad for name, p in net.named_parameters()})
+    all_close(*found, torch.float32)
+
+
+@each_cell
+@pytest.mark.parametrize("kernel", ["auto", "hand-derived"])
+def test_inputs_states_and_weights_may_be_negated_views(cell, kernel):
+    torch.manual_seed(0)
+    ours, theirs = pair(cell, 3, 4, kernel=kernel)
+    hx = state(cell, 1, 2, 4)
+    lazy = tuple(map(negated, hx)) if cell == "LSTM" else negated(hx)
+    x = torch.randn(10, 2, 3)
+    with torch.no_grad():
+        close(ours(negated(x), lazy)[0], theirs(x, hx)[0], torch.float32, "out")
+    found = train(ours, negated(x), lazy)
+    all_close(found, train(theirs, x, hx), torch.float32)
+    ours.flatten_parameters = lambda: None
+    for name, p in theirs.named_parameters():
+        delattr(ours, name)
+        setattr(ours, name, negated(p.detach()).requires_grad_())
+    ours(negated(x), lazy)[0].sum().backward()
+    theirs.zero_grad()
+    theirs(x, hx)[0].sum().backward()
+    names = [name for name, _ in theirs.named_parameters()]
+    grads = ({name: getattr(net, name).grad for name in names} for net in (ours, theirs))
+    all_close(*grads, torch.float32)
+
+
+@each_cell
 def test_backward_twice_gives_the_same(cell):
     net, _ = pair(cell, 3, 4)
     out = net(torch.randn(5, 2, 3))[0].square().sum()
@@ -276,6 +356,19 @@ def test_lengths_come_by_name_or_place_as_tensor_or_list(cell, kernel):
     for lengths in ([5, 3], (5, 3), torch.tensor([5, 3], dtype=torch.uint8), np.array([5, 3])):
         assert torch.equal(net(x, hx, lengths)[0], expected)
         assert torch.equal(net(x, hx, lengths=lengths)[0], expected)
+
+
+@each_cell
+@pytest.mark.parametrize("kernel", ["auto", "hand-derived", "torch"])
+def test_lengths_whatever_the_default_device_is(cell, kernel):
+    net, _ = pair(cell, 3, 4, kernel=kernel)
+    x = torch.randn(9, 2, 3)
+    expected = net(x, lengths=[9, 3])[0]
+    with torch.device("meta"):
+        found = net(x, lengths=[9, 3])[0]
+        found.sum().backward()
+    assert torch.equal(found, expected)
+    assert net.weight_hh_l0.grad is not None
 
 
 @each_cell
@@ -538,7 +631,10 @@ BAD = [
     (lambda n: n(X[0, 0]), ValueError, r"input: expected 3 axes \(T, B, 3\), got 1 axes"),
     (lambda n: n(X[..., :2]), ValueError, r"input: expected shape \(T, B, 3\), got \(5, 2, 2\)"),
     (lambda n: n(X[:0]), ValueError, "input: expected T of at least 1"),
-    (lambda n: n(X[:, :0]), ValueError, "input: expected B of at least 1"),
+    (lambda n: n(X[:0, :0]), ValueError, "input: expected T of at least 1"),
+    (lambda n: n(X[:, :0, :2]), ValueError, r"input: expected shape \(T, 0, 3\), got \(5, 0, 2\)"),
+    (lambda n: n(X, lengths=[]), ValueError, "lengths: expected 2 lengths"),
+    (lambda n: n(X[:, :0], lengths=[5]), ValueError, "lengths: expected 0 lengths"),
     (lambda n: n(X[0, :0]), ValueError, "input: expected T of at least 1"),
     (lambda n: n(X.long()), TypeError, "input: expected dtype torch.float32 .* torch.int64"),
     (lambda n: n(X.double()), TypeError, "input: expected dtype torch.float32 .* torch.float64"),
@@ -556,7 +652,7 @@ BAD = [
     (lambda n: n(X, lengths=torch.tensor([5])), ValueError, "lengths: expected 2 lengths"),
     (lambda n: n(X, lengths=[5, 6]), ValueError, r"lengths\[1\]: expected at most T = 5, got 6"),
     (lambda n: n(X, lengths="53"), TypeError, r"lengths\[0\]: expected a whole number, got str"),
-    (lambda n: n(X, lengths=torch.tensor(3)), TypeError, "lengths: expected one number a seq"),
+    (lambda n: n(X, lengths=torch.tensor(3)), TypeError, "lengths: expected one number per seq"),
     (lambda n: n(X, lengths=torch.tensor([1.5, 2])), TypeError, r"lengths\[0\]: expected a who"),
     (
         lambda n: n(pack_padded_sequence(X, [5, 3]), lengths=torch.tensor([5, 3])),

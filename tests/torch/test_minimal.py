@@ -249,11 +249,11 @@ X = torch.zeros(5, 2, 3)
         (lambda n: n(X.tolist()), TypeError, "input: expected torch.Tensor, got list"),
         (lambda n: n(X, torch.zeros(2, 4)), ValueError, "hx: expected 3 axes"),
         (lambda n: n(X, torch.zeros(1, 2, 4).double()), TypeError, "hx: expected dtype"),
-        (lambda n: n(X, lengths=3), TypeError, "lengths: expected one number a sequence, got 3"),
+        (lambda n: n(X, lengths=3), TypeError, "lengths: expected one number per sequence, got 3"),
         (
             lambda n: n(X, lengths=torch.tensor([5])),
             ValueError,
-            "lengths: expected 2 lengths, one a sequence, got 1",
+            "lengths: expected 2 lengths, one per sequence, got 1",
         ),
         (
             lambda n: n(X, lengths=torch.tensor([6, 1])),

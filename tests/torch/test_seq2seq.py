@@ -261,7 +261,7 @@ N = torch.tensor
         (
             lambda: NET.encode(SOURCE, N([5])),
             ValueError,
-            "lengths: expected 2 lengths, one a sequence, got 1",
+            "lengths: expected 2 lengths, one per sequence, got 1",
         ),
         (
             lambda: NET(SOURCE, None, TARGET[:, :1]),
