@@ -61,7 +61,7 @@ grade: $(VENV)/test.stamp ## grade a folder of submissions: make grade SET=03 FR
 feedback: $(VENV)/test.stamp ## write the students' feedback: make feedback SET=03
 	@$(BIN)/python -m rnncourse.grading $(WHERE) feedback $(SET)
 
-grades: $(VENV)/test.stamp ## write all grades to grades.csv (WIDE=1: one line a student)
+grades: $(VENV)/test.stamp ## write all grades to grades.csv (WIDE=1: one line per student)
 	@$(BIN)/python -m rnncourse.grading $(WHERE) export $(if $(WIDE),--wide)
 
 test: $(VENV)/test.stamp ## test everything: style, types, site, package, notebooks, links, browser

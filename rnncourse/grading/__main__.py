@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--again", action="store_true", help="run unchanged submissions too")
     command = commands.add_parser("export", help="write all grades as CSV")
     command.add_argument("--to", type=Path, default=Path("grades.csv"))
-    command.add_argument("--wide", action="store_true", help="one line a student")
+    command.add_argument("--wide", action="store_true", help="one line per student")
     command = commands.add_parser("feedback", help="write feedback for the students")
     command.add_argument("set")
     args = parser.parse_args(arguments)

@@ -56,7 +56,8 @@ from .walls import bubblewrap
 NO_WALLS = (
     "A submission is a program by somebody else, and nothing stands around it here: bubblewrap "
     "(bwrap) is missing, or not allowed to work. Install it (Linux: apt install bubblewrap), grade "
-    "in a container, or add --submissions-may-read-and-change-my-files."
+    "in a container, or run `.venv/bin/python -m rnncourse.grading grade` yourself, with the flag "
+    "--submissions-may-read-and-change-my-files."
 )
 _FAILED = "nbgrader failed"  # begins a note
 CONFIG, ROSTER, TIMESTAMP = "nbgrader_config.py", "roster.csv", "timestamp.txt"
@@ -363,7 +364,7 @@ def grade(
     Returns
     -------
     grades
-        One entry a student, by name.
+        One entry per student, by name.
 
     Raises
     ------
@@ -491,7 +492,7 @@ def _write_report(path: Path, grades: Sequence[Grade]) -> None:
 
 
 class WideExport(ExportPlugin):
-    """One line a student, one column a set: the form that learning platforms import.
+    """One line per student, one column per set: the form that learning platforms import.
 
     With nbgrader's own command: ``nbgrader export --exporter rnncourse.grading.course.WideExport``.
     """
@@ -524,7 +525,7 @@ def export(course: Path, to: Path, *, wide: bool = False) -> None:
     to
         The file.
     wide
-        One line a student and one column a set (`WideExport`), instead of nbgrader's own form
+        One line per student and one column per set (`WideExport`), not nbgrader's own form
         with a line for each student and set.
 
     Raises

@@ -193,4 +193,16 @@ def bits_per_token(p, sentences):
     return total / n / math.log(2)
 """,
     },
+    "changes what it is given": {
+        "pad": """
+def pad_left(sequences, pad, eos):
+    for sequence in sequences:
+        sequence.append(eos)
+    longest = max(map(len, sequences))
+    missing = [longest - len(sequence) for sequence in sequences]
+    for sequence, n in zip(sequences, missing):
+        sequence[:0] = n * [pad]
+    return np.transpose(sequences), np.arange(longest)[:, None] >= np.array(missing)
+""",
+    },
 }

@@ -92,4 +92,32 @@ def next_distribution(logits, temperature, k):
     return [w / sum(weights) for w in weights]
 """,
     },
+    "changes what it is given": {
+        "forward": """
+def forward(x, h0, W_xh, W_hh, b_h, lengths):
+    state = h0
+    h = np.zeros((len(x), *h0.shape))
+    for t in range(len(x)):
+        alive = t < np.asarray(lengths)
+        state[alive] = np.tanh(x[t] @ W_xh.T + state @ W_hh.T + b_h)[alive]
+        h[t, alive] = state[alive]
+    return h, state
+""",
+        "bits": """
+def bits_per_character(logits, targets, mask):
+    logits -= logits.max(-1, keepdims=True)
+    logits -= np.log(np.exp(logits).sum(-1, keepdims=True))
+    chosen = np.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    return -(chosen * mask).sum() / mask.sum() / np.log(2)
+""",
+        "sample": """
+def next_distribution(logits, temperature, k):
+    logits /= temperature
+    logits -= logits.max()
+    logits[np.argsort(logits)[:-k]] = -np.inf
+    np.exp(logits, out=logits)
+    logits /= logits.sum()
+    return logits
+""",
+    },
 }

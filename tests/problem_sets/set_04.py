@@ -152,4 +152,16 @@ def truncated_gradient(dh_out, w, h0, h, k):
     return total
 """,
     },
+    "changes what it is given": {
+        "loss": """
+def sequence_loss(y, z, lengths):
+    y -= z
+    for b, n in enumerate(lengths):
+        y[n:, b] = 0
+    weight = 1 / (len(lengths) * np.array(lengths))
+    value = (weight * y**2).sum()
+    y *= 2 * weight
+    return value, y
+""",
+    },
 }

@@ -23,6 +23,12 @@ WRONG = {
         {"test-peepholes"},
     ),
     "no peephole of the input gate": ("forward", "i + p[0] * c0", "i", {"test-peepholes"}),
+    "peepholes see the first cell state": (
+        "forward",
+        "i + p[0] * c0)\n        f = sigmoid(f + p[1] * c0)",
+        "i + p[0] * (first := first if t else c0))\n        f = sigmoid(f + p[1] * first)",
+        {"test-peepholes"},
+    ),
     "mask ignored": (
         "forward",
         "alive = (t < np.asarray(lengths))[:, None]",

@@ -16,6 +16,18 @@ WRONG = {
         "r * (h @ U_n) + v_n",
         {"test-after"},
     ),
+    "input bias inside the reset": (
+        "step",
+        "np.tanh(a_n + r * (h @ U_n + v_n))",
+        "np.tanh(a_n - b[2 * H :] + r * (h @ U_n + v_n + b[2 * H :]))",
+        {"test-after"},
+    ),
+    "bias inside the reset": (
+        "step",
+        "(r * h) @ U_n + v_n",
+        "(r * h) @ U_n + r * v_n",
+        {"test-before"},
+    ),
     "always before": ("step", 'reset == "after"', 'reset == "both"', {"test-after"}),
     "always after": ("step", "(r * h) @ U_n + v_n", "r * (h @ U_n) + v_n", {"test-before"}),
     "conventions exchanged": (
@@ -33,7 +45,12 @@ WRONG = {
         "z_t * n_t + (1 - z_t) * h_4",
         {"test-slider"},
     ),
-    "share one step late": ("slider", "* z_steps[2] * z_steps[3]", "* z_steps[3]", {"test-slider"}),
+    "weight one step late": (
+        "slider",
+        "* z_steps[2] * z_steps[3]",
+        "* z_steps[3]",
+        {"test-slider"},
+    ),
     "two parts in a GRU": ("count", '"GRU": 3', '"GRU": 2', {"test-count"}),
     "all layers read the input": (
         "count",
@@ -99,7 +116,7 @@ shares = []
 for z, n in zip(z_steps, n_steps):
     shares = [z * s for s in shares] + [1 - z]
 h_4 = round(sum(s * n for s, n in zip(shares, n_steps)), 3)
-share_2 = round(shares[1], 3)
+weight_2 = round(shares[1], 3)
 """,
         "count": """
 def count_parameters(cell, I, H, O, L, biases):

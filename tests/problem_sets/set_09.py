@@ -28,6 +28,12 @@ WRONG = {
         {"test-log-p"},
     ),
     "loss over padding": ("log-p", "chosen * mask", "chosen * 1", {"test-log-p-mask"}),
+    "padding at the price of a guess": (
+        "log-p",
+        "(chosen * mask)",
+        "(chosen * mask - (1 - mask) * np.log(scores.shape[-1]))",
+        {"test-log-p-mask"},
+    ),
     "reads the begin mark at each step": (
         "greedy",
         "step(words, state)",
@@ -68,17 +74,35 @@ WRONG = {
         "for words in references[:1])",
         {"test-clip-many"},
     ),
+    "last reference that has the piece": (
+        "clip",
+        "max(pieces(words).count(piece) for words in references)",
+        "[0, *filter(None, (pieces(words).count(piece) for words in references))][-1]",
+        {"test-clip-many"},
+    ),
+    "first reference that has the piece": (
+        "clip",
+        "max(pieces(words).count(piece) for words in references)",
+        "[*filter(None, (pieces(words).count(piece) for words in references)), 0][0]",
+        {"test-clip-many"},
+    ),
     "long texts rewarded": ("brevity", "min(0, 1 - r / m)", "1 - r / m", {"test-brevity"}),
     "scores not accumulated": (
         "beam",
         "total = log_p[:, None] + next_log_p",
         "total = next_log_p.copy()",
-        {"test-beam"},
+        {"test-beam", "test-beam-ended"},
     ),
     "ended text goes on": (
         "beam",
         "total[ended] = -np.inf\n    total[ended, eos] = log_p[ended]",
         "pass",
+        {"test-beam-ended"},
+    ),
+    "ended text for nothing": (
+        "beam",
+        "total[ended, eos] = log_p[ended]",
+        "total[ended, eos] = 0.0",
         {"test-beam-ended"},
     ),
     "length penalty upside down": (

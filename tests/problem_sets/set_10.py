@@ -143,4 +143,26 @@ def write_or_copy(p_write, weights, source, gamma, X):
     return result
 """,
     },
+    "changes what it is given": {
+        "look": """
+def look(scores, h, lengths):
+    for b, n in enumerate(lengths):
+        scores[b, :, n:] = -np.inf
+        h[n:, b] = 0
+    scores -= scores.max(-1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(-1, keepdims=True)
+    return np.einsum("bts,sbh->tbh", scores, h), scores
+""",
+        "copy": """
+def write_or_copy(p_write, weights, source, gamma, X):
+    p_write *= gamma[:, None]
+    weights *= 1 - gamma[:, None]
+    p = np.hstack([p_write, np.zeros((len(p_write), X))])
+    for b in range(len(p)):
+        for s in range(source.shape[1]):
+            p[b, source[b, s]] += weights[b, s]
+    return p
+""",
+    },
 }

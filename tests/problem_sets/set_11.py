@@ -53,6 +53,24 @@ WRONG = {
         "P[(len(keys) + 1) % len(P)]",
         {"test-step-place"},
     ),
+    "keys and values computed again": (
+        "step",
+        """    keys, values = ([], []) if cache is None else cache
+    u = x_t + P[len(keys)]
+    keys, values = [*keys, u @ W_k.T], [*values, u @ W_v.T]
+    scores = np.stack([(u @ W_q.T * key).sum(-1) for key in keys]) / np.sqrt(len(W_q))
+    e = np.exp(scores - scores.max(0))  # (t + 1, B)
+    weights = e / e.sum(0)
+    return (weights[..., None] * np.stack(values)).sum(0), (keys, values)""",
+        """    words = [] if cache is None else cache
+    u = x_t + P[len(words)]
+    words = [*words, u]
+    scores = np.stack([(u @ W_q.T * (word @ W_k.T)).sum(-1) for word in words]) / np.sqrt(len(W_q))
+    e = np.exp(scores - scores.max(0))
+    weights = e / e.sum(0)
+    return (weights[..., None] * (np.stack(words) @ W_v.T)).sum(0), words""",
+        {"test-step-branch"},
+    ),
     "cache changed in place": (
         "step",
         "    keys, values = [*keys, u @ W_k.T], [*values, u @ W_v.T]",
@@ -129,6 +147,27 @@ def count_parameters(V, E, N, F, L):
         total += (E + 1) * F + (F + 1) * E
         total += 4 * E
     return total
+""",
+    },
+    "changes what it is given": {
+        "turn": """
+def turn(x, places, base=10_000.0):
+    half = x.shape[-1] // 2
+    angles = np.array(places)[:, None, None] * base ** (-np.arange(half) / half)
+    first = x[..., :half].copy()
+    x[..., :half] = first * np.cos(angles) - x[..., half:] * np.sin(angles)
+    x[..., half:] = first * np.sin(angles) + x[..., half:] * np.cos(angles)
+    return x
+""",
+        "step": """
+def step(x_t, cache, P, W_q, W_k, W_v):
+    keys, values = cache or ((), ())
+    x_t += P[len(keys)]
+    keys, values = (*keys, x_t @ W_k.T), (*values, x_t @ W_v.T)
+    scores = np.einsum("be,tbe->tb", x_t @ W_q.T, keys) / np.sqrt(x_t.shape[1])
+    weights = np.exp(scores - scores.max(0))
+    weights /= weights.sum(0)
+    return np.einsum("tb,tbe->be", weights, values), (keys, values)
 """,
     },
 }

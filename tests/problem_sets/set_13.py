@@ -166,4 +166,14 @@ def fading_attention(g, f, v, gamma, state=None):
     return torch.stack(rows), (S, n)
 """,
     },
+    "changes what it is given": {
+        "scan": """
+def scan(op, items):
+    s = 1
+    while s < len(items):
+        items[s:] = op(items[:-s], items[s:])
+        s *= 2
+    return items
+""",
+    },
 }

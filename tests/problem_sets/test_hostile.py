@@ -478,7 +478,7 @@ def test_scripts_in_a_text_do_not_run_where_it_is_read(work):
 
 def test_grading_without_walls_has_to_be_asked_for(work, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(course, "bubblewrap", lambda: None)
-    with pytest.raises(RuntimeError, match="add --submissions-may-read-and-change-my-files"):
+    with pytest.raises(RuntimeError, match="flag --submissions-may-read-and-change-my-files"):
         work.grade(walls="bwrap")
     monkeypatch.setattr(walls, "bubblewrap", lambda: None)
     other = Submissions(SETS_03, tmp_path)

@@ -58,6 +58,13 @@ def test_no_two_have_the_same_numbers(people):
     assert len({given for given, _ in people}) == len(NAMES)
 
 
+def test_answers_do_not_round_to_zero(people):
+    """What is asked for to three decimals is hardly ever 0.000."""
+    answers = np.array([a for _, a in people])
+    nothing = ((answers != 0) & (np.abs(answers) < 0.0005)).any(axis=1)
+    assert nothing.mean() < LUCK
+
+
 def test_another_students_answer_is_wrong(people):
     answers = np.array([a for _, a in people])
     off = np.abs(answers[:, None] - answers[None]).max(axis=-1)  # as far as the tests allow

@@ -12,6 +12,8 @@ from tools.notebooks import set_twin
 
 from .submissions import HOME, SETS, Submissions
 
+POSSIBLE = "Here you can test only whether your answer is possible; the grader checks its value."
+
 
 @pytest.fixture(scope="module", params=SETS, ids=lambda path: path.stem)
 def work(request, tmp_path_factory):
@@ -76,8 +78,9 @@ def test_points_and_questions_are_as_promised(work, known):
     for question in questions:
         assert f"({question.points:g} points" in question.title
         assert abs(question.points - 20 * question.minutes / minutes) < 1.4, question.title
-    assert 4 <= text.count("\n## Question") + text.startswith("## Question") <= 7
-    assert by_hand
+    assert 5 <= text.count("\n## Question") + text.startswith("## Question") <= 7
+    assert by_hand == cells[-1:]  # the last one, and it alone
+    assert text.count(POSSIBLE) == 1
     assert all("Rubric" in cell.source for cell in by_hand)
     assert "minutes" in work.released.cells[0].source
     assert "variant(STUDENT" in text
