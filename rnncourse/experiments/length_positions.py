@@ -36,7 +36,7 @@ SETTINGS += [
 SEEDS = range(5)
 
 CHEAP = SETTINGS[0]
-TOLERANCE = {"parameters": 200, "valid": 0.05, "bits_512": 0.05}
+TOLERANCE = {"parameters": 200, "valid": 0.1, "bits_512": 0.1}  # the manual varies with Python
 
 BUDGET = 60_000
 LONG = 512

@@ -48,7 +48,7 @@ SETTINGS = [
 SEEDS = range(5)
 
 CHEAP = {"network": "LSTM", "budget": 60_000, "share": 1.0, "updates": 125, "rate": RATE}
-TOLERANCE = {"parameters": 200, "valid": 0.05}  # the manual is another in each version of Python
+TOLERANCE = {"parameters": 200, "valid": 0.1}  # the manual is another in each version of Python
 
 
 def run(

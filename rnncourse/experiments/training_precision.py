@@ -35,7 +35,7 @@ SETTINGS += [{"precision": "float32", "updates": 20}]
 SEEDS = range(5)
 
 CHEAP = {"precision": "float32", "updates": 20}
-TOLERANCE = {"bits": 0.05}
+TOLERANCE = {"bits": 0.2}  # after 20 updates; the manual is another in each version of Python
 
 T, B, E, H = 64, 32, 64, 128
 
