@@ -17,7 +17,7 @@ How each side is tuned
 
 The baselines
     The n-grams of chapter 1, counted on the same text and scored on the same characters:
-    :func:`rnncourse.experiments._text.ngram_bits`.
+    :mod:`rnncourse.experiments.text_counting`.
 
 How to read the figures
     A rate that falls along a cosine gives its best at the end. So the figures along the way
